@@ -1,0 +1,1 @@
+"""wavcodes: sound to the discrete codes of neural audio codecs, and back."""
