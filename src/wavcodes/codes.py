@@ -191,13 +191,22 @@ class Codes:
         return replace(self, books=self.books[:count], strides=self.strides[:count])
 
     def frames(self, start: int, stop: int) -> Codes:
-        """Frames `start` to `stop` (multiples of every stride) with the samples that lie in them.
+        """Frames `start` to `stop` with the samples that lie in them, as a clip of its own.
 
-        `tail_frames` frames that follow are taken along, so that the piece decodes to its full length.
+        The `tail_frames` frames that follow are taken along, so that the piece decodes to its full length.
+
+        Raises:
+            InputError: Not `0 <= start <= stop <= num_frames`, or not multiples of every stride.
         """
+        return self._frames(start, stop, min(stop + self.tail_frames, self.num_frames))
+
+    def only_frames(self, start: int, stop: int) -> Codes:
+        """Frames `start` to `stop` as a part of this clip: all parts, one after the other, are the clip again."""
+        return self._frames(start, stop, stop)
+
+    def _frames(self, start: int, stop: int, end: int) -> Codes:
         cycle = math.lcm(*self.strides)
-        end = min(stop + self.tail_frames, self.num_frames)
-        if not 0 <= start <= stop <= self.num_frames or start % cycle or end % cycle:
+        if not 0 <= start <= stop <= end <= self.num_frames or start % cycle or end % cycle:
             raise InputError(
                 f"expected frames within 0 to {self.num_frames} in steps of {cycle}, got {start} to {stop}"
             )

@@ -1,0 +1,274 @@
+// The Python module wavcodes._core: networks are built layer by layer, streams run them.
+//
+// Shapes are checked by the builder in engines/native.py and once more here where a wrong one would read outside an
+// array. Errors are ValueError; the Python side turns them into the package's own.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <mutex>
+
+#include "layers.h"
+#include "quantizers.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace wavcodes {
+namespace {
+
+template <class T>
+using Array = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
+using Input = Array<float>;
+using MaybeInput = std::optional<Input>;
+
+template <class T>
+nb::ndarray<nb::numpy, T> owned(T* data, std::initializer_list<size_t> shape) {
+    nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<T*>(p); });
+    return nb::ndarray<nb::numpy, T>(data, shape, owner);
+}
+
+void require(bool condition, const char* message) {
+    if (!condition) throw nb::value_error(message);
+}
+
+Tensor tensor(const Input& a, std::initializer_list<size_t> shape) {
+    bool same = a.ndim() == shape.size();
+    for (size_t i = 0; same && i < shape.size(); i++) same = a.shape(i) == shape.begin()[i];
+    require(same, "a tensor does not have the shape that its layer needs");
+    return {a.data()};
+}
+Tensor tensor(const MaybeInput& a, std::initializer_list<size_t> shape) { return a ? tensor(*a, shape) : Tensor{}; }
+
+Act act_of(const std::string& name) {
+    if (name == "elu") return Act::elu;
+    if (name == "leaky_relu") return Act::leaky_relu;
+    if (name == "gelu") return Act::gelu;
+    if (name == "tanh") return Act::tanh;
+    throw nb::value_error("unknown activation");
+}
+
+const Kernels& kernels_of(const std::string& isa) {
+    const Kernels* kernels = find_kernels(isa.c_str());
+    if (!kernels) throw nb::value_error("this machine or build does not have that instruction set");
+    return *kernels;
+}
+
+ConvShape conv_shape(const Input& weight, int stride, int dilation, int groups, int left, int right, bool reflect,
+                     bool complete) {
+    require(weight.ndim() == 3 && stride > 0 && dilation > 0 && groups > 0 && left >= 0 && right >= 0,
+            "a convolution needs a weight (out, in / groups, kernel) and positive sizes");
+    const int out = int(weight.shape(0)), in = int(weight.shape(1)) * groups, kernel = int(weight.shape(2));
+    require(kernel > 0 && in > 0 && out > 0 && out % groups == 0, "the groups of a convolution must divide its channels");
+    return {in, out, kernel, stride, dilation, groups, left, right, reflect, complete};
+}
+
+// The last convolution of a residual's body, kept apart because it also adds the shortcut.
+struct LastConv {
+    ConvShape shape;
+    Input weight;
+    MaybeInput bias;
+};
+
+class Stream {
+   public:
+    explicit Stream(const Sequence& sequence) : sequence_(sequence), state_(sequence.start()) {}
+
+    nb::ndarray<nb::numpy, float> push(const Input& rows, int threads) {
+        require(rows.ndim() == 2 && int(rows.shape(1)) == sequence_.in_channels, "expected rows (T, channels)");
+        return run(rows.data(), rows.shape(0), false, threads);
+    }
+    nb::ndarray<nb::numpy, float> flush(int threads) { return run(nullptr, 0, true, threads); }
+
+   private:
+    nb::ndarray<nb::numpy, float> run(const float* rows, size_t count, bool end, int threads) {
+        std::unique_ptr<float[]> result;
+        size_t given;
+        const size_t channels = sequence_.out_channels();
+        {
+            nb::gil_scoped_release release;
+            std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+            if (!lock) throw std::runtime_error("this stream is in use by another thread; give each thread its own");
+            Rows &in = state_.queues.front(), &out = state_.queues.back();
+            if (in.ended) throw std::runtime_error("this stream has been flushed; start a new one");
+            if (count) std::memcpy(in.append(count), rows, count * in.channels() * sizeof(float));
+            in.ended = end;
+            sequence_.advance(state_, true, threads);
+            given = out.size();
+            result.reset(new float[std::max<size_t>(1, given * channels)]);
+            if (given) std::memcpy(result.get(), out.row(0), given * channels * sizeof(float));
+            out.drop(given);
+        }
+        return owned(result.release(), {given, channels});
+    }
+
+    const Sequence& sequence_;
+    Sequence::State state_;
+    std::mutex mutex_;
+};
+
+}  // namespace
+
+NB_MODULE(_core, m) {
+    m.doc() = "The native engine: layers that stream.";
+
+    m.def(
+        "kernels", [](const std::string& isa) { return std::string(kernels_of(isa).name); }, "isa"_a,
+        "Name of the kernels that `isa` selects; the best ones of this machine for an empty string.");
+
+    nb::class_<LastConv>(m, "LastConv")
+        .def(
+            "__init__",
+            [](LastConv* self, Input weight, MaybeInput bias, int stride, int dilation, int groups, int left, int right,
+               bool reflect, bool complete) {
+                new (self) LastConv{conv_shape(weight, stride, dilation, groups, left, right, reflect, complete), weight,
+                                    bias};
+            },
+            "weight"_a, "bias"_a.none(), "stride"_a, "dilation"_a, "groups"_a, "left"_a, "right"_a, "reflect"_a,
+            "complete"_a);
+
+    nb::class_<Sequence>(m, "Sequence")
+        .def(
+            "__init__",
+            [](Sequence* self, const std::string& isa, int channels) { new (self) Sequence(kernels_of(isa), channels); },
+            "isa"_a, "channels"_a)
+        .def_prop_ro("in_channels", [](const Sequence& s) { return s.in_channels; })
+        .def_prop_ro("out_channels", &Sequence::out_channels)
+        .def(
+            "conv1d",
+            [](Sequence& s, const Input& weight, const MaybeInput& bias, int stride, int dilation, int groups, int left,
+               int right, bool reflect, bool complete) {
+                const ConvShape shape = conv_shape(weight, stride, dilation, groups, left, right, reflect, complete);
+                require(shape.in == s.out_channels(), "a convolution does not fit the layer before it");
+                const Tensor w{weight.data()}, b = tensor(bias, {size_t(shape.out)});
+                if (shape.groups > 1 && shape.groups == shape.in && shape.in == shape.out)
+                    s.add(std::make_unique<DepthwiseConv>(s.kernels, shape, w, b));
+                else
+                    s.add(std::make_unique<Conv>(s.kernels, shape, w, b));
+            },
+            "weight"_a, "bias"_a.none(), "stride"_a, "dilation"_a, "groups"_a, "left"_a, "right"_a, "reflect"_a,
+            "complete"_a)
+        .def(
+            "conv_transpose1d",
+            [](Sequence& s, const Input& weight, const MaybeInput& bias, int stride, int groups, int trim_right) {
+                require(weight.ndim() == 3 && stride > 0 && groups > 0, "expected a weight (in, out / groups, kernel)");
+                const int in = int(weight.shape(0)), out = int(weight.shape(1)) * groups, kernel = int(weight.shape(2));
+                require(in == s.out_channels() && in % groups == 0, "a convolution does not fit the layer before it");
+                require(kernel >= stride && trim_right >= 0 && trim_right <= kernel - stride,
+                        "a transposed convolution needs 0 <= trim_right <= kernel - stride");
+                s.add(std::make_unique<ConvTranspose>(s.kernels, in, out, kernel, stride, groups, trim_right,
+                                                      Tensor{weight.data()}, tensor(bias, {size_t(out)})));
+            },
+            "weight"_a, "bias"_a.none(), "stride"_a, "groups"_a, "trim_right"_a)
+        .def(
+            "activation", [](Sequence& s, const std::string& name, float slope) { s.add_activation(act_of(name), slope); },
+            "name"_a, "slope"_a = 0.0f)
+        .def(
+            "layer_norm",
+            [](Sequence& s, const Input& weight, const Input& bias, float eps) {
+                const size_t n = s.out_channels();
+                s.add(std::make_unique<LayerNorm>(s.kernels, int(n), tensor(weight, {n}), tensor(bias, {n}), eps));
+            },
+            "weight"_a, "bias"_a, "eps"_a)
+        .def(
+            "lstm",
+            [](Sequence& s, const std::vector<std::vector<Input>>& layers) {
+                const size_t n = s.out_channels();
+                std::vector<Lstm::Weights> weights;
+                for (const auto& l : layers) {
+                    require(l.size() == 4, "an LSTM layer needs four tensors");
+                    weights.push_back({tensor(l[0], {4 * n, n}), tensor(l[1], {4 * n, n}), tensor(l[2], {4 * n}),
+                                       tensor(l[3], {4 * n})});
+                }
+                s.add(std::make_unique<Lstm>(s.kernels, int(n), weights));
+            },
+            "layers"_a)
+        .def(
+            "residual",
+            [](Sequence& s, Sequence& body, const LastConv& last, const MaybeInput& shortcut,
+               const MaybeInput& shortcut_bias) {
+                require(body.in_channels == s.out_channels() && last.shape.in == body.out_channels(),
+                        "the body of a residual layer does not fit the layer before it");
+                const size_t in = body.in_channels, out = last.shape.out;
+                require(shortcut || in == out, "a residual layer that changes the channels needs a shortcut");
+                auto conv = std::make_unique<Conv>(s.kernels, last.shape, Tensor{last.weight.data()},
+                                                   tensor(last.bias, {out}), tensor(shortcut, {out, in}),
+                                                   tensor(shortcut_bias, {out}), shortcut ? int(in) : 0);
+                s.add(std::make_unique<Residual>(std::make_unique<Sequence>(std::move(body)), std::move(conv)));
+            },
+            "body"_a, "last"_a, "shortcut"_a.none(), "shortcut_bias"_a.none())
+        .def(
+            "pad_end",
+            [](Sequence& s, size_t multiple, size_t extra) {
+                require(multiple > 0, "pad_end needs a positive multiple");
+                s.add(std::make_unique<PadEnd>(s.out_channels(), multiple, extra));
+            },
+            "multiple"_a, "extra"_a)
+        .def(
+            "trim_start", [](Sequence& s, size_t rows) { s.add(std::make_unique<TrimStart>(s.out_channels(), rows)); },
+            "rows"_a);
+
+    nb::class_<Stream>(m, "Stream")
+        .def(nb::init<const Sequence&>(), "sequence"_a, nb::keep_alive<1, 2>())
+        .def("push", &Stream::push, "rows"_a, "threads"_a)
+        .def("flush", &Stream::flush, "threads"_a);
+
+    nb::class_<Quantizer>(m, "Quantizer")
+        .def(
+            "__init__",
+            [](Quantizer* self, const std::string& isa, int dim, int size) {
+                require(dim > 0 && size > 0, "a quantizer needs a positive width and size");
+                new (self) Quantizer(kernels_of(isa), dim, size);
+            },
+            "isa"_a, "dim"_a, "size"_a)
+        .def(
+            "add_euclidean",
+            [](Quantizer& q, const Input& codebook) {
+                q.add_euclidean(tensor(codebook, {size_t(q.size()), size_t(q.dim())}).data);
+            },
+            "codebook"_a)
+        .def(
+            "add_cosine",
+            [](Quantizer& q, const Input& in_weight, const Input& in_bias, const Input& out_weight, const Input& out_bias,
+               const Input& codebook) {
+                require(codebook.ndim() == 2, "expected a codebook (size, width)");
+                const size_t dim = q.dim(), width = codebook.shape(1);
+                q.add_cosine(int(width), tensor(in_weight, {width, dim}).data, tensor(in_bias, {width}).data,
+                             tensor(out_weight, {dim, width}).data, tensor(out_bias, {dim}).data,
+                             tensor(codebook, {size_t(q.size()), width}).data);
+            },
+            "in_weight"_a, "in_bias"_a, "out_weight"_a, "out_bias"_a, "codebook"_a)
+        .def(
+            "encode",
+            [](const Quantizer& q, const Input& latent, int num_codebooks, int threads) {
+                require(latent.ndim() == 2 && int(latent.shape(1)) == q.dim(), "expected a latent (T, dim)");
+                require(num_codebooks > 0 && num_codebooks <= q.num_codebooks(), "no such number of codebooks");
+                const size_t rows = latent.shape(0);
+                auto codes = std::make_unique<int32_t[]>(std::max<size_t>(1, rows * num_codebooks));
+                {
+                    nb::gil_scoped_release release;
+                    q.encode(latent.data(), rows, num_codebooks, codes.get(), threads);
+                }
+                return owned(codes.release(), {rows, size_t(num_codebooks)});
+            },
+            "latent"_a, "num_codebooks"_a, "threads"_a)
+        .def(
+            "decode",
+            [](const Quantizer& q, const Array<int32_t>& codes) {
+                require(codes.ndim() == 2 && int(codes.shape(1)) <= q.num_codebooks(), "expected codes (T, codebooks)");
+                const size_t rows = codes.shape(0), books = codes.shape(1);
+                for (size_t i = 0; i < rows * books; i++)
+                    require(codes.data()[i] >= 0 && codes.data()[i] < q.size(), "a code is out of range");
+                std::unique_ptr<float[]> latent(new float[std::max<size_t>(1, rows * q.dim())]);
+                {
+                    nb::gil_scoped_release release;
+                    q.decode(codes.data(), rows, int(books), latent.get());
+                }
+                return owned(latent.release(), {rows, size_t(q.dim())});
+            },
+            "codes"_a);
+}
+
+}  // namespace wavcodes

@@ -1,0 +1,80 @@
+// exp, tanh, sigmoid and erf as polynomials of fused operations: the same bits on every instruction set.
+//
+// The coefficients are our own least-maximum fits (float64, Chebyshev nodes, reweighted), rounded to float32.
+#pragma once
+
+#include "vec.h"
+
+namespace WAVCODES_NAMESPACE {
+
+// x = n ln 2 + r with |r| <= ln 2 / 2; scale = 2^n and tail = exp(r) - 1, relative error of tail below 1e-7.
+struct Exp {
+    V scale, tail;
+};
+static inline Exp exp_parts(V x) {
+    x = max(min(x, set1(88.0f)), set1(-87.0f));
+    const V magic = set1(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer that stands in the low bits
+    V shifted = fma(x, set1(1.44269504f), magic);
+    V n = sub(shifted, magic);
+    V r = fma(n, set1(-0.693359375f), x);
+    r = fma(n, set1(2.12194440e-4f), r);
+    V p = set1(1.9917132e-4f);
+    p = fma(p, r, set1(1.3945835e-3f));
+    p = fma(p, r, set1(8.3332667e-3f));
+    p = fma(p, r, set1(4.1666273e-2f));
+    p = fma(p, r, set1(1.6666667e-1f));
+    p = fma(p, r, set1(0.5f));
+    return {pow2(shifted), fma(mul(r, r), p, r)};
+}
+static inline V exp(V x) {
+    Exp e = exp_parts(x);
+    return fma(e.scale, e.tail, e.scale);
+}
+static inline V expm1(V x) {
+    Exp e = exp_parts(x);
+    return fma(e.scale, e.tail, sub(e.scale, set1(1.0f)));
+}
+static inline V sigmoid(V x) {
+    V one = set1(1.0f);
+    return div(one, add(one, exp(sub(set1(0.0f), x))));
+}
+static inline V tanh(V x) {
+    x = max(min(x, set1(9.5f)), set1(-9.5f));  // beyond, float32 tanh is one
+    V e = expm1(add(x, x));
+    return div(e, add(e, set1(2.0f)));
+}
+// Absolute error below 2e-7.
+static inline V erf(V x) {
+    V zero = set1(0.0f), one = set1(1.0f);
+    V z = max(x, sub(zero, x));
+    V u = mul(x, x);
+    V near = set1(7.8891186e-5f);
+    near = fma(near, u, set1(-8.0208411e-4f));
+    near = fma(near, u, set1(5.1895352e-3f));
+    near = fma(near, u, set1(-2.6854444e-2f));
+    near = fma(near, u, set1(1.1283600e-1f));
+    near = fma(near, u, set1(-3.7612626e-1f));
+    near = fma(near, u, set1(1.1283791f));
+    near = mul(near, x);
+    V t = max(min(z, set1(4.0f)), one);  // erf(4) is one in float32
+    V q = set1(1.7889273e-5f);           // minus the logarithm of erfc on 1 to 4
+    q = fma(q, t, set1(-3.9078158e-4f));
+    q = fma(q, t, set1(3.9233510e-3f));
+    q = fma(q, t, set1(-2.4361230e-2f));
+    q = fma(q, t, set1(1.0692665e-1f));
+    q = fma(q, t, set1(6.3475692e-1f));
+    q = fma(q, t, set1(1.1287205f));
+    q = fma(q, t, set1(1.2227376e-5f));
+    V far = sub(one, exp(sub(zero, q)));
+    far = select_less(x, zero, sub(zero, far), far);
+    return select_less(z, one, near, far);
+}
+
+static inline V elu(V x) { return select_less(set1(0.0f), x, x, expm1(x)); }
+static inline V leaky_relu(V x, V slope) { return select_less(x, set1(0.0f), mul(x, slope), x); }
+static inline V gelu(V x) {
+    V half = mul(x, set1(0.5f));
+    return fma(half, erf(mul(x, set1(0.70710678f))), half);
+}
+
+}  // namespace WAVCODES_NAMESPACE

@@ -1,0 +1,290 @@
+// The kernels, in terms of the vector type; compiled once per instruction set.
+//
+// Lanes lie across outputs and never across a sum, and every product is fused, so all builds give the same bits.
+// Nothing of the standard library is used here: an inline function of it, compiled for AVX-512, could be the copy
+// that the linker keeps for every machine.
+#include "kernels.h"
+
+#include "functions.h"
+
+namespace WAVCODES_NAMESPACE {
+
+using wavcodes::Act;
+using wavcodes::Depthwise;
+using wavcodes::Kernels;
+using wavcodes::LstmStep;
+using wavcodes::Product;
+using wavcodes::Segment;
+
+static constexpr int lanes = V::lanes;
+static inline int least(int a, int b) { return a < b ? a : b; }
+
+static inline V activated(V x, Act act, V slope) {
+    switch (act) {
+        case Act::elu: return elu(x);
+        case Act::leaky_relu: return leaky_relu(x, slope);
+        case Act::gelu: return gelu(x);
+        case Act::tanh: return tanh(x);
+        default: return x;
+    }
+}
+
+static void activate(const float* x, float* y, size_t n, Act act, float slope) {
+    V s = set1(slope);
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes) store(y + i, activated(load(x + i), act, s));
+    if (i < n) store_some(y + i, activated(load_some(x + i, int(n - i)), act, s), int(n - i));
+}
+
+// ---- product -------------------------------------------------------------------------------------------------
+
+// Weights of one pass over the rows; about what the second-level cache keeps beside the rows.
+static constexpr int pass_bytes = 256 << 10;
+static constexpr int max_pieces = 72;
+
+struct Pass {
+    Segment pieces[max_pieces];
+    int num_pieces;
+    const float* weights;
+    bool first, last;
+};
+
+template <int R, int N>
+static inline void tile(const Product& p, const Pass& pass, int row, float* out, ptrdiff_t out_stride) {
+    V acc[R][N];
+    const float* start = pass.first ? p.bias : p.scratch + ptrdiff_t(row) * N * lanes;
+    const ptrdiff_t start_stride = pass.first ? 0 : N * lanes;
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int n = 0; n < N; n++) acc[r][n] = load(start + r * start_stride + n * lanes);
+    const float* w = pass.weights;
+    for (int s = 0; s < pass.num_pieces; s++) {
+        const Segment& piece = pass.pieces[s];
+        const ptrdiff_t stride = piece.stride;
+        const float* x = piece.x + row * stride;
+        for (int i = 0; i < piece.length; i++, w += N * lanes, x++) {
+            V weights[N];
+#pragma GCC unroll 4
+            for (int n = 0; n < N; n++) weights[n] = load(w + n * lanes);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; r++) {
+                V value = set1(x[r * stride]);
+#pragma GCC unroll 4
+                for (int n = 0; n < N; n++) acc[r][n] = fma(value, weights[n], acc[r][n]);
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+        for (int n = 0; n < N; n++) store(out + r * out_stride + n * lanes, acc[r][n]);
+}
+
+// Adds and activates `rows` rows of a panel; x is the output itself, or a buffer if columns of the panel are missing.
+static void finish(const Product& p, int row, int rows, const float* x, ptrdiff_t x_stride) {
+    const V slope = set1(p.slope);
+    for (int r = 0; r < rows; r++) {
+        float* out = p.out + (row + r) * p.out_stride;
+        const float* extra = p.add ? p.add + (row + r) * p.add_stride : nullptr;
+        for (int j = 0; j < p.width; j += lanes) {
+            const int n = least(lanes, p.width - j);
+            V v = load(x + r * x_stride + j);
+            if (extra) v = add(v, n == lanes ? load(extra + j) : load_some(extra + j, n));
+            v = activated(v, p.act, slope);
+            if (n == lanes)
+                store(out + j, v);
+            else
+                store_some(out + j, v, n);
+        }
+    }
+}
+
+template <int R, int N>
+static inline void tiles(const Product& p, const Pass& pass, int& row) {
+    const bool whole = p.width == N * lanes;
+    for (; row + R <= p.rows; row += R) {
+        if (!pass.last) {
+            tile<R, N>(p, pass, row, p.scratch + ptrdiff_t(row) * N * lanes, N * lanes);
+        } else if (whole) {
+            float* out = p.out + row * p.out_stride;
+            tile<R, N>(p, pass, row, out, p.out_stride);
+            if (p.add || p.act != Act::none) finish(p, row, R, out, p.out_stride);
+        } else {
+            float buffer[R * N * lanes];
+            tile<R, N>(p, pass, row, buffer, N * lanes);
+            finish(p, row, R, buffer, N * lanes);
+        }
+    }
+}
+
+template <int N>
+static void run_pass(const Product& p, const Pass& pass) {
+    constexpr int R = V::max_vectors == 4 ? (N == 4 ? 6 : N == 3 ? 8 : N == 2 ? 12 : 16) : (N == 2 ? 6 : 12);
+    int row = 0;
+    tiles<R, N>(p, pass, row);
+    tiles<R / 2, N>(p, pass, row);
+    if constexpr (R / 4 > 1) tiles<R / 4, N>(p, pass, row);
+    tiles<1, N>(p, pass, row);
+}
+
+template <int N>
+static void run_product(const Product& p) {
+    constexpr int budget = pass_bytes / int(sizeof(float)) / (N * lanes);
+    Pass pass;
+    pass.first = true;
+    pass.num_pieces = 0;
+    pass.weights = p.weights;
+    int used = 0;
+    for (int s = 0; s < p.num_segments; s++) {
+        int done = 0;
+        while (done < p.segments[s].length) {
+            int length = least(p.segments[s].length - done, budget - used);
+            pass.pieces[pass.num_pieces++] = {p.segments[s].x + done, p.segments[s].stride, length};
+            done += length;
+            used += length;
+            pass.last = s + 1 == p.num_segments && done == p.segments[s].length;
+            if (used == budget || pass.num_pieces == max_pieces || pass.last) {
+                run_pass<N>(p, pass);
+                pass.weights += ptrdiff_t(used) * N * lanes;
+                pass.first = false;
+                pass.num_pieces = 0;
+                used = 0;
+            }
+        }
+    }
+}
+
+static void product(const Product& p) {
+    switch (p.vectors) {
+        case 1: return run_product<1>(p);
+        case 2: return run_product<2>(p);
+#if defined(WAVCODES_AVX512) || defined(WAVCODES_NEON)
+        case 3: return run_product<3>(p);
+        case 4: return run_product<4>(p);
+#endif
+    }
+}
+
+// ---- the rest --------------------------------------------------------------------------------------------------
+
+static void depthwise(const Depthwise& d) {
+    V slope = set1(d.slope);
+    for (int c = 0; c < d.channels; c += lanes) {
+        int n = least(lanes, d.channels - c);
+        V bias = load_some(d.bias + c, n);
+        for (int t = 0; t < d.rows; t++) {
+            const float* x = d.x + ptrdiff_t(t) * d.stride * d.channels + c;
+            V acc = bias;
+            if (n == lanes) {
+                for (int k = 0; k < d.taps; k++)
+                    acc = fma(load(x + ptrdiff_t(k) * d.dilation * d.channels), load(d.weights + k * d.channels + c), acc);
+                store(d.out + ptrdiff_t(t) * d.channels + c, activated(acc, d.act, slope));
+            } else {
+                for (int k = 0; k < d.taps; k++)
+                    acc = fma(load_some(x + ptrdiff_t(k) * d.dilation * d.channels, n),
+                              load_some(d.weights + k * d.channels + c, n), acc);
+                store_some(d.out + ptrdiff_t(t) * d.channels + c, activated(acc, d.act, slope), n);
+            }
+        }
+    }
+}
+
+// Lanes lie across rows for the two sums and across channels for the result.
+static void layer_norm(const float* x, int rows, int channels, const float* weight, const float* bias, float eps,
+                       float* y) {
+    for (int t = 0; t < rows; t += lanes) {
+        int n = least(lanes, rows - t);
+        const float* block = x + ptrdiff_t(t) * channels;
+        V sum = set1(0.0f), squares = set1(0.0f), count = set1(float(channels));
+        for (int c = 0; c < channels; c++) sum = add(sum, gather(block + c, channels, n));
+        V mean = div(sum, count);
+        for (int c = 0; c < channels; c++) {
+            V d = sub(gather(block + c, channels, n), mean);
+            squares = fma(d, d, squares);
+        }
+        V inverse = div(set1(1.0f), sqrt(add(div(squares, count), set1(eps))));
+        float means[lanes], inverses[lanes];
+        store(means, mean);
+        store(inverses, inverse);
+        for (int r = 0; r < n; r++) {
+            const float* in = block + ptrdiff_t(r) * channels;
+            float* out = y + ptrdiff_t(t + r) * channels;
+            V m = set1(means[r]), s = set1(inverses[r]);
+            for (int c = 0; c < channels; c += lanes) {
+                int k = least(lanes, channels - c);
+                if (k == lanes)
+                    store(out + c, fma(mul(sub(load(in + c), m), s), load(weight + c), load(bias + c)));
+                else
+                    store_some(out + c,
+                               fma(mul(sub(load_some(in + c, k), m), s), load_some(weight + c, k),
+                                   load_some(bias + c, k)),
+                               k);
+            }
+        }
+    }
+}
+
+static void lstm_block(const LstmStep& s, int block) {
+    constexpr int width = 2 * lanes;
+    V acc[8];
+    const float* gates = s.gates + ptrdiff_t(block) * 4 * width;
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; g++) acc[g] = load(gates + g * lanes);
+    const float* w = s.weights + ptrdiff_t(block) * s.units * 4 * width;
+    for (int i = 0; i < s.units; i++, w += 4 * width) {
+        V h = set1(s.h[i]);
+#pragma GCC unroll 8
+        for (int g = 0; g < 8; g++) acc[g] = fma(h, load(w + g * lanes), acc[g]);
+    }
+    for (int half = 0; half < 2; half++) {
+        float* cell = s.cell + ptrdiff_t(block) * width + half * lanes;
+        V input = sigmoid(acc[half]), forget = sigmoid(acc[2 + half]);
+        V candidate = tanh(acc[4 + half]), output = sigmoid(acc[6 + half]);
+        V c = fma(forget, load(cell), mul(input, candidate));
+        store(cell, c);
+        store(s.out + ptrdiff_t(block) * width + half * lanes, mul(output, tanh(c)));
+    }
+}
+
+static void lstm_step(const LstmStep& s) {
+    if (s.backwards)
+        for (int block = s.last_block - 1; block >= s.first_block; block--) lstm_block(s, block);
+    else
+        for (int block = s.first_block; block < s.last_block; block++) lstm_block(s, block);
+}
+
+static int argmax(const float* x, int n) {
+    int best = 0;
+    if (n >= lanes) {
+        V top = load(x), at = set1(0.0f);  // float32 holds every index below 2^24
+        float number[lanes], values[lanes];
+        for (int i = 0; i < lanes; i++) number[i] = float(i);
+        V index = load(number), step = set1(float(lanes));
+        at = index;
+        int i = lanes;
+        for (; i + lanes <= n; i += lanes) {
+            index = add(index, step);
+            V v = load(x + i);
+            at = select_less(top, v, index, at);
+            top = select_less(top, v, v, top);
+        }
+        store(number, at);
+        store(values, top);
+        best = int(number[0]);
+        for (int l = 1; l < lanes; l++)
+            if (values[l] > x[best] || (values[l] == x[best] && number[l] < best)) best = int(number[l]);
+        for (; i < n; i++)
+            if (x[i] > x[best]) best = i;
+        return best;
+    }
+    for (int i = 1; i < n; i++)
+        if (x[i] > x[best]) best = i;
+    return best;
+}
+
+extern const Kernels kernels;
+const Kernels kernels = {WAVCODES_NAME, lanes,     V::max_vectors, product, depthwise,
+                         activate,      layer_norm, lstm_step,      argmax};
+
+}  // namespace WAVCODES_NAMESPACE

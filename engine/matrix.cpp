@@ -1,0 +1,76 @@
+#include "matrix.h"
+
+#include "threads.h"
+
+namespace wavcodes {
+
+Matrix::Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange>& ranges,
+               const std::function<float(int, int)>& value, const std::function<float(int)>& bias)
+    : kernels_(kernels) {
+    size_t total = 0;
+    for (const ColumnRange& range : ranges) {
+        int vectors = (range.count + kernels.lanes - 1) / kernels.lanes;
+        for (int column = range.first; vectors > 0;) {
+            // One leftover vector makes a slow panel: share it with the panel before (5 = 3 + 2).
+            int take = std::min(vectors, kernels.max_vectors);
+            if (vectors == kernels.max_vectors + 1 && kernels.max_vectors > 2) take--;
+            int width = std::min(take * kernels.lanes, range.first + range.count - column);
+            size_t padded = size_t(take) * kernels.lanes;
+            panels_.push_back({column, width, take, range.input, total, total + padded});
+            total += padded * (size_t(length) + 1);
+            column += width;
+            vectors -= take;
+        }
+        columns_ = std::max(columns_, range.first + range.count);
+    }
+    floats_ = Floats(total);
+    for (const Panel& panel : panels_) {
+        const int padded = panel.vectors * kernels.lanes;
+        float* b = floats_.data() + panel.bias;
+        float* w = floats_.data() + panel.weights;
+        for (int j = 0; j < padded; j++) b[j] = j < panel.width ? bias(panel.column + j) : 0.0f;
+        for (int i = 0; i < length; i++)
+            for (int j = 0; j < padded; j++) w[size_t(i) * padded + j] = j < panel.width ? value(i, panel.column + j) : 0.0f;
+    }
+}
+
+void Matrix::apply_range(const std::vector<Segment>& segments, int fixed, int first_row, int last_row, int first_panel,
+                         int last_panel, const Output& output) const {
+    thread_local std::vector<Segment> moved;
+    thread_local Floats scratch;
+    const int rows = last_row - first_row;
+    scratch.room(size_t(rows) * kernels_.max_vectors * kernels_.lanes);
+    for (int index = first_panel; index < last_panel; index++) {
+        const Panel& panel = panels_[index];
+        moved.assign(segments.begin(), segments.end());
+        for (size_t s = 0; s < moved.size(); s++) {
+            moved[s].x += first_row * moved[s].stride;
+            if (s + fixed < moved.size()) moved[s].x += panel.input;
+        }
+        const float* add = output.add ? output.add + first_row * output.add_stride + panel.column : nullptr;
+        kernels_.product({moved.data(), int(moved.size()), floats_.data() + panel.weights,
+                          floats_.data() + panel.bias, panel.vectors, rows,
+                          output.out + first_row * output.stride + panel.column, output.stride, panel.width, add,
+                          output.add_stride, output.act, output.slope, scratch.data()});
+    }
+}
+
+void Matrix::apply(const std::vector<Segment>& segments, int fixed, int rows, const Output& output,
+                   int threads) const {
+    const int panels = int(panels_.size());
+    const int grain = 12;  // rows of a register tile
+    if (rows >= 2 * grain * threads) {
+        const int share = (rows + threads * grain - 1) / (threads * grain) * grain;
+        parallel(threads, [&](int i) {
+            const int first = std::min(rows, i * share), last = std::min(rows, (i + 1) * share);
+            if (first < last) apply_range(segments, fixed, first, last, 0, panels, output);
+        });
+    } else {
+        const int parts = std::min(threads, panels);
+        parallel(parts, [&](int i) {
+            apply_range(segments, fixed, 0, rows, panels * i / parts, panels * (i + 1) / parts, output);
+        });
+    }
+}
+
+}  // namespace wavcodes

@@ -1,0 +1,52 @@
+// Weights of a product, packed once into the panels that the kernels read.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "kernels.h"
+#include "rows.h"
+
+namespace wavcodes {
+
+// A range of columns that read the same input channels, starting at `input` of each segment.
+struct ColumnRange {
+    int first, count, input;
+};
+
+class Matrix {
+   public:
+    // `length` rows of weights; value(i, j) is row i of column j, bias(j) the start of its sum.
+    Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange>& ranges,
+           const std::function<float(int, int)>& value, const std::function<float(int)>& bias);
+
+    int columns() const { return columns_; }
+    size_t bytes() const { return floats_.size() * sizeof(float); }
+
+    struct Output {
+        float* out;
+        ptrdiff_t stride;
+        const float* add = nullptr;  // rows to add before the activation
+        ptrdiff_t add_stride = 0;
+        Act act = Act::none;
+        float slope = 0;
+    };
+    // out[t] = act(add[t] + bias + window(t) * weights) for t < rows. Each segment is moved by its panel's `input`,
+    // except for the last `fixed` segments. Threads share out rows, or panels where rows are few.
+    void apply(const std::vector<Segment>& segments, int fixed, int rows, const Output& output, int threads) const;
+
+   private:
+    struct Panel {
+        int column, width, vectors, input;
+        size_t bias, weights;  // offsets into floats_
+    };
+    void apply_range(const std::vector<Segment>& segments, int fixed, int first_row, int last_row, int first_panel,
+                     int last_panel, const Output& output) const;
+
+    const Kernels& kernels_;
+    int columns_ = 0;
+    std::vector<Panel> panels_;
+    Floats floats_;
+};
+
+}  // namespace wavcodes

@@ -1,0 +1,97 @@
+#include "threads.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+
+namespace wavcodes {
+namespace {
+
+class Pool {
+   public:
+    void run(int count, void (*task)(void*, int), void* data) {
+        std::unique_lock<std::mutex> owner(owner_, std::try_to_lock);
+        if (!owner) {
+            for (int i = 0; i < count; i++) task(data, i);
+            return;
+        }
+        {
+            std::lock_guard<std::mutex> lock(mutex_);
+            while (int(workers_.size()) < count - 1) workers_.emplace_back([this] { work(); });
+            task_ = task;
+            data_ = data;
+            count_ = count;
+            next_.store(0);
+            pending_ = count;
+            round_++;
+        }
+        wake_.notify_all();
+        help();
+        std::unique_lock<std::mutex> lock(mutex_);
+        done_.wait(lock, [&] { return pending_ == 0 && active_ == 0; });
+        task_ = nullptr;
+    }
+
+   private:
+    void help() {
+        int finished = 0;
+        for (int i; (i = next_.fetch_add(1)) < count_; finished++) task_(data_, i);
+        if (finished) {
+            std::lock_guard<std::mutex> lock(mutex_);
+            pending_ -= finished;
+        }
+    }
+    void work() {
+        unsigned long seen = 0;
+        std::unique_lock<std::mutex> lock(mutex_);
+        for (;;) {
+            wake_.wait(lock, [&] { return round_ != seen; });
+            seen = round_;
+            if (!task_) continue;
+            active_++;
+            lock.unlock();
+            help();
+            lock.lock();
+            active_--;
+            done_.notify_one();
+        }
+    }
+
+    std::mutex owner_, mutex_;
+    std::condition_variable wake_, done_;
+    std::vector<std::thread> workers_;
+    void (*task_)(void*, int) = nullptr;
+    void* data_ = nullptr;
+    std::atomic<int> next_{0};
+    int count_ = 0, pending_ = 0, active_ = 0;
+    unsigned long round_ = 0;
+};
+
+// Never destroyed: its threads sleep until the process ends. A forked child starts with a pool of its own, for the
+// threads of its parent do not exist there.
+Pool* pool = nullptr;
+
+Pool& the_pool() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        pool = new Pool;
+#ifndef _WIN32
+        pthread_atfork(nullptr, nullptr, [] { pool = new Pool; });
+#endif
+    });
+    return *pool;
+}
+
+}  // namespace
+
+void run_on_pool(int count, void (*task)(void*, int), void* data) {
+    if (count > 0) the_pool().run(count, task, data);
+}
+
+}  // namespace wavcodes

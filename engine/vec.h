@@ -1,0 +1,164 @@
+// One vector type per instruction set, with the same operations and the same rounding in each.
+//
+// Only operations that IEEE 754 defines exactly are here (fused multiply-add, add, multiply, divide, square root,
+// comparison), so a lane computes the same bits whatever the width. This header is included once per instruction
+// set, inside a namespace of that set; nothing in it may be shared between translation units.
+#pragma once
+
+#if defined(WAVCODES_AVX512) || defined(WAVCODES_AVX2)
+#include <immintrin.h>
+#elif defined(WAVCODES_NEON)
+#include <arm_neon.h>
+#endif
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+namespace WAVCODES_NAMESPACE {
+
+#if defined(WAVCODES_AVX512)
+
+struct V {
+    static constexpr int lanes = 16;
+    static constexpr int max_vectors = 4;  // of the 32 registers: 6 rows x 4 accumulators, 4 weights, 1 input
+    __m512 v;
+};
+static inline V load(const float* p) { return {_mm512_loadu_ps(p)}; }
+static inline void store(float* p, V a) { _mm512_storeu_ps(p, a.v); }
+static inline V set1(float a) { return {_mm512_set1_ps(a)}; }
+static inline V fma(V a, V b, V c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+static inline V add(V a, V b) { return {_mm512_add_ps(a.v, b.v)}; }
+static inline V sub(V a, V b) { return {_mm512_sub_ps(a.v, b.v)}; }
+static inline V mul(V a, V b) { return {_mm512_mul_ps(a.v, b.v)}; }
+static inline V div(V a, V b) { return {_mm512_div_ps(a.v, b.v)}; }
+static inline V sqrt(V a) { return {_mm512_sqrt_ps(a.v)}; }
+// a < b ? x : y
+static inline V select_less(V a, V b, V x, V y) {
+    return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
+}
+// 2^n, where the low bits of `shifted` hold n as an integer (see exp in math.h)
+static inline V pow2(V shifted) {
+    __m512i bits = _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23);
+    return {_mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32(0x3f800000)))};
+}
+
+#elif defined(WAVCODES_AVX2)
+
+struct V {
+    static constexpr int lanes = 8;
+    static constexpr int max_vectors = 2;  // of the 16 registers: 6 rows x 2 accumulators, 2 weights, 1 input
+    __m256 v;
+};
+static inline V load(const float* p) { return {_mm256_loadu_ps(p)}; }
+static inline void store(float* p, V a) { _mm256_storeu_ps(p, a.v); }
+static inline V set1(float a) { return {_mm256_set1_ps(a)}; }
+static inline V fma(V a, V b, V c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+static inline V add(V a, V b) { return {_mm256_add_ps(a.v, b.v)}; }
+static inline V sub(V a, V b) { return {_mm256_sub_ps(a.v, b.v)}; }
+static inline V mul(V a, V b) { return {_mm256_mul_ps(a.v, b.v)}; }
+static inline V div(V a, V b) { return {_mm256_div_ps(a.v, b.v)}; }
+static inline V sqrt(V a) { return {_mm256_sqrt_ps(a.v)}; }
+static inline V select_less(V a, V b, V x, V y) {
+    return {_mm256_blendv_ps(y.v, x.v, _mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ))};
+}
+static inline V pow2(V shifted) {
+    __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(shifted.v), 23);
+    return {_mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(0x3f800000)))};
+}
+
+#elif defined(WAVCODES_NEON)
+
+struct V {
+    static constexpr int lanes = 4;
+    static constexpr int max_vectors = 4;  // of the 32 registers: 6 rows x 4 accumulators, 4 weights, 1 input
+    float32x4_t v;
+};
+static inline V load(const float* p) { return {vld1q_f32(p)}; }
+static inline void store(float* p, V a) { vst1q_f32(p, a.v); }
+static inline V set1(float a) { return {vdupq_n_f32(a)}; }
+static inline V fma(V a, V b, V c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
+static inline V add(V a, V b) { return {vaddq_f32(a.v, b.v)}; }
+static inline V sub(V a, V b) { return {vsubq_f32(a.v, b.v)}; }
+static inline V mul(V a, V b) { return {vmulq_f32(a.v, b.v)}; }
+static inline V div(V a, V b) { return {vdivq_f32(a.v, b.v)}; }
+static inline V sqrt(V a) { return {vsqrtq_f32(a.v)}; }
+static inline V select_less(V a, V b, V x, V y) { return {vbslq_f32(vcltq_f32(a.v, b.v), x.v, y.v)}; }
+static inline V pow2(V shifted) {
+    int32x4_t bits = vshlq_n_s32(vreinterpretq_s32_f32(shifted.v), 23);
+    return {vreinterpretq_f32_s32(vaddq_s32(bits, vdupq_n_s32(0x3f800000)))};
+}
+
+#else  // plain C++
+
+struct V {
+    static constexpr int lanes = 4;
+    static constexpr int max_vectors = 2;
+    float v[4];
+};
+template <class F>
+static inline V each(F f) {
+    V r;
+    for (int i = 0; i < 4; i++) r.v[i] = f(i);
+    return r;
+}
+static inline V load(const float* p) {
+    return each([&](int i) { return p[i]; });
+}
+static inline void store(float* p, V a) { memcpy(p, a.v, sizeof a.v); }
+static inline V set1(float a) {
+    return each([&](int) { return a; });
+}
+static inline V fma(V a, V b, V c) {
+    return each([&](int i) { return ::fmaf(a.v[i], b.v[i], c.v[i]); });
+}
+static inline V add(V a, V b) {
+    return each([&](int i) { return a.v[i] + b.v[i]; });
+}
+static inline V sub(V a, V b) {
+    return each([&](int i) { return a.v[i] - b.v[i]; });
+}
+static inline V mul(V a, V b) {
+    return each([&](int i) { return a.v[i] * b.v[i]; });
+}
+static inline V div(V a, V b) {
+    return each([&](int i) { return a.v[i] / b.v[i]; });
+}
+static inline V sqrt(V a) {
+    return each([&](int i) { return ::sqrtf(a.v[i]); });
+}
+static inline V select_less(V a, V b, V x, V y) {
+    return each([&](int i) { return a.v[i] < b.v[i] ? x.v[i] : y.v[i]; });
+}
+static inline V pow2(V shifted) {
+    return each([&](int i) {
+        uint32_t bits;
+        memcpy(&bits, &shifted.v[i], 4);
+        bits = (bits << 23) + 0x3f800000u;
+        float r;
+        memcpy(&r, &bits, 4);
+        return r;
+    });
+}
+
+#endif
+
+static inline V load_some(const float* p, int n) {
+    float buffer[V::lanes] = {};
+    memcpy(buffer, p, sizeof(float) * n);
+    return load(buffer);
+}
+static inline void store_some(float* p, V a, int n) {
+    float buffer[V::lanes];
+    store(buffer, a);
+    memcpy(p, buffer, sizeof(float) * n);
+}
+// Lane i reads p[i * stride], for the first n lanes.
+static inline V gather(const float* p, ptrdiff_t stride, int n) {
+    float buffer[V::lanes] = {};
+    for (int i = 0; i < n; i++) buffer[i] = p[i * stride];
+    return load(buffer);
+}
+static inline V max(V a, V b) { return select_less(a, b, b, a); }
+static inline V min(V a, V b) { return select_less(b, a, b, a); }
+
+}  // namespace WAVCODES_NAMESPACE

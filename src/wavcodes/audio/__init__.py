@@ -1,0 +1,22 @@
+"""Audio on its way in and out: checks, channels, sample rates, files.
+
+Audio is float32 in [-1, 1], `(samples,)` or `(channels, samples)`. Nothing is repaired in silence: what a codec cannot
+take is an error that names the function to call. Only this package knows soundfile and soxr.
+"""
+
+from .reader import BLOCK_SAMPLES, AudioReader
+from .signals import StreamResampler, check_audio, check_chunk, resample, to_channels, to_mono
+from .writer import SUFFIXES, AudioWriter
+
+__all__ = [
+    "BLOCK_SAMPLES",
+    "SUFFIXES",
+    "AudioReader",
+    "AudioWriter",
+    "StreamResampler",
+    "check_audio",
+    "check_chunk",
+    "resample",
+    "to_channels",
+    "to_mono",
+]

@@ -1,0 +1,160 @@
+"""Audio files in blocks, so that a long one takes no more memory than a short one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FormatError, InputError, TruncatedError
+from ..files import open_input, read_up_to, write_all
+from .handle import Handle
+from .signals import RATES, check_values
+
+BLOCK_SAMPLES = 1 << 16
+"""Samples per channel that `AudioReader` reads at a time: 1.4 s at 48 kHz."""
+
+_OPEN_ENDED = 0x7FFF_F000  # a WAV written into a pipe states a length from about 2^31 up, because it cannot know it
+
+
+class AudioReader:
+    """An audio file in blocks: WAV, FLAC, OGG, Opus, MP3, AIFF and whatever else libsndfile reads.
+
+    A pipe is first copied to a temporary file, because the formats need to seek. A context manager.
+
+    Args:
+        source: Path, or a binary file object, which is read from its start and stays open.
+        name: What messages call it; its path or name by default.
+
+    Attributes:
+        sample_rate: Hz.
+        channels: Channels.
+        num_samples: Length per channel, as the file announces it; at least 1.
+
+    Raises:
+        InputError: There is no such file, or it holds no audio.
+        FormatError: It is not audio in a format that can be read.
+        TruncatedError: It is a WAV that ends before the audio that it announces.
+        ResourceError: It cannot be read or copied.
+    """
+
+    def __init__(self, source: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> None:
+        self.name = name or str(source if isinstance(source, str | os.PathLike) else getattr(source, "name", "audio"))
+        with ExitStack() as stack:
+            self._handle = Handle(_seekable(stack.enter_context(open_input(source)), stack))
+            self._sound = _open(self._handle, self.name)
+            stack.callback(self._sound.close)
+            self.sample_rate = int(self._sound.samplerate)
+            self.channels = int(self._sound.channels)
+            self.num_samples = int(self._sound.frames)
+            if self.num_samples < 1:
+                raise InputError(f"{self.name}: expected at least one sample, but this file has a header and no audio")
+            if self.sample_rate not in RATES:
+                raise InputError(
+                    f"{self.name}: expected a sample rate of {RATES[0]} to {RATES[-1]} Hz, got {self.sample_rate}"
+                )
+            self._stack = stack.pop_all()
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.float32]]:
+        """Samples `start` to `stop` (default: the end), as float32 `(channels, n)`, n up to `BLOCK_SAMPLES`.
+
+        Raises:
+            InputError: No sample lies between them, or one is no audio (see `check_chunk`).
+            TruncatedError: The file ends before the audio that it announces.
+            FormatError: The file is damaged.
+            ResourceError: The file cannot be read.
+        """
+        import soundfile  # type: ignore[import-untyped]
+
+        end = self.num_samples if stop is None else min(stop, self.num_samples)
+        if not 0 <= start < end:
+            raise InputError(
+                f"{self.name}: expected a stretch within its {self.num_samples / self.sample_rate:.3f} s, "
+                f"got samples {start} to {end} of {self.num_samples}"
+            )
+        position = start
+        try:
+            self._sound.seek(start)
+            while position < end:
+                block = self._sound.read(min(BLOCK_SAMPLES, end - position), dtype="float32", always_2d=True).T
+                self._handle.raise_kept()
+                if not block.shape[1]:
+                    raise TruncatedError(
+                        f"{self.name}: announces {self.num_samples} samples but ends after {position}; "
+                        "fetch or copy it again"
+                    )
+                check_values(block, position, f"{self.name}: ")
+                position += block.shape[1]
+                yield np.ascontiguousarray(block)
+        except soundfile.SoundFileError as error:
+            self._handle.raise_kept()
+            raise FormatError(
+                f"{self.name}: expected {self.num_samples} samples, but it is damaged or cut after sample {position} "
+                f"or soon behind it ({error}); fetch or copy it again"
+            ) from error
+
+    def close(self) -> None:
+        """Closes what the reader opened."""
+        self._stack.close()
+
+    def __enter__(self) -> AudioReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _seekable(file: BinaryIO, stack: ExitStack) -> BinaryIO:
+    if file.seekable():
+        file.seek(0)
+        return file
+    spool = tempfile.TemporaryFile(prefix="wavcodes-")  # noqa: SIM115  (the stack closes it)
+    stack.enter_context(cast(BinaryIO, spool))
+    while data := read_up_to(file, 1 << 20):
+        write_all(cast(BinaryIO, spool), data)
+    spool.seek(0)
+    return cast(BinaryIO, spool)
+
+
+def _open(handle: Handle, name: str) -> Any:
+    import soundfile
+
+    start = handle.read(12)
+    handle.raise_kept()
+    if start[:4] == b"RIFF" and start[8:] == b"WAVE":
+        _check_length(handle, name)
+    handle.seek(0)
+    try:
+        return soundfile.SoundFile(handle)
+    except soundfile.SoundFileError as error:
+        handle.raise_kept()
+        found = f"begins with {start!r}" if start else "is empty"
+        raise FormatError(
+            f"{name}: expected audio (WAV, FLAC, OGG, Opus, MP3, AIFF ...), but this file {found} "
+            f"({str(error).rstrip('.')}); convert other formats first, such as with: ffmpeg -i INPUT OUTPUT.wav"
+        ) from error
+
+
+def _check_length(handle: Handle, name: str) -> None:
+    """libsndfile reads a cut WAV as if it were whole, so compare what it announces with what is there."""
+    size = handle.seek(0, os.SEEK_END)
+    position = handle.seek(12)
+    while len(head := handle.read(8)) == 8:
+        length = int.from_bytes(head[4:], "little")
+        position += 8
+        if head[:4] == b"data":
+            if size - position < length < _OPEN_ENDED:
+                raise TruncatedError(
+                    f"{name}: announces {length} bytes of audio, but holds {size - position}; fetch or copy it again, "
+                    "or make a whole file of what is there, such as with: ffmpeg -i INPUT OUTPUT.wav"
+                )
+            return
+        position = handle.seek(position + length + length % 2)

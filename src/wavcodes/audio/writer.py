@@ -1,0 +1,180 @@
+"""Audio files written front to back, in pieces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, ResourceError, UnsupportedError
+from ..files import write_all
+from .handle import Handle
+
+_FORMATS = {
+    ".flac": ("FLAC", "PCM_16"),
+    ".ogg": ("OGG", "VORBIS"),
+    ".opus": ("OGG", "OPUS"),
+    ".mp3": ("MP3", "MPEG_LAYER_III"),
+}
+
+SUFFIXES = (".wav", *_FORMATS)
+"""Suffixes of the audio files that `AudioWriter` writes."""
+
+
+class AudioWriter:
+    """Writes 16-bit WAV or FLAC, or OGG (Vorbis), Opus or MP3. A context manager.
+
+    A sample `x` becomes `round(32768 x)`, so 16-bit audio that was read as floats comes back bit for bit; what lies
+    beyond [-1, 1] is clipped and counted. A WAV may go into a pipe: if its length is not given beforehand, it is marked
+    as unknown there, and patched in at the end where the file can seek.
+
+    Args:
+        file: Binary file, which stays open.
+        suffix: One of `SUFFIXES`; chooses the format.
+        sample_rate: Hz.
+        channels: Channels.
+        num_samples: Length per channel, where it is known beforehand.
+
+    Attributes:
+        clipped: Samples clipped so far, in all channels together.
+
+    Raises:
+        UnsupportedError: The format cannot hold that, or cannot be written into a pipe.
+        ResourceError: The disk is full, or writing fails otherwise.
+    """
+
+    def __init__(
+        self, file: BinaryIO, suffix: str, sample_rate: int, channels: int, num_samples: int | None = None
+    ) -> None:
+        self.clipped = 0
+        self._channels = channels
+        self._sink: _Sink
+        if suffix.lower() == ".wav":
+            self._sink = _Wav(file, sample_rate, channels, num_samples)
+        elif suffix.lower() in _FORMATS:
+            self._sink = _SoundFile(file, suffix.lower(), sample_rate, channels)
+        else:
+            raise UnsupportedError(f"expected an audio file named {', '.join(SUFFIXES)}, got {suffix!r}")
+
+    def write(self, audio: NDArray[np.float32]) -> None:
+        """The next samples, float32 `(channels, n)`.
+
+        Raises:
+            InputError: Another shape.
+            UnsupportedError: The format cannot hold that many samples.
+            ResourceError: The disk is full, or writing fails otherwise.
+        """
+        if audio.ndim != 2 or len(audio) != self._channels:
+            raise InputError(f"expected audio of shape ({self._channels}, samples), got {audio.shape}")
+        self.clipped += int(np.count_nonzero(np.abs(audio) > 1))
+        self._sink.write(np.clip(np.rint(audio.T * np.float32(32768)), -32768, 32767).astype(np.int16))
+
+    def close(self) -> None:
+        """Writes what is pending and the end of the file; the audio is complete."""
+        self._sink.close()
+
+    def __enter__(self) -> AudioWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._sink.abandon()
+
+
+class _Sink(Protocol):
+    def write(self, samples: NDArray[np.int16]) -> None: ...  # (n, channels)
+
+    def close(self) -> None: ...
+
+    def abandon(self) -> None: ...  # lets go of the file, whatever state it is in
+
+
+class _Wav:
+    """RIFF/WAVE, which libsndfile cannot write into a pipe."""
+
+    _LARGEST = 0xFFFF_FFFF - 36  # bytes of samples that the 32-bit sizes can state
+    _UNKNOWN = 0xFFFF_FFFF  # what other programs, too, put for a length that they cannot know
+
+    def __init__(self, file: BinaryIO, sample_rate: int, channels: int, num_samples: int | None) -> None:
+        self._file = file
+        self._rate = sample_rate
+        self._frame = 2 * channels
+        self._announced = None if num_samples is None else self._frame * num_samples
+        self._written = 0
+        self._start = file.tell() if file.seekable() else None
+        self._check(self._announced or 0)
+        write_all(file, self._header(self._announced))
+
+    def _check(self, size: int) -> None:
+        if size > self._LARGEST:
+            raise UnsupportedError(f"a WAV holds less than 4 GiB, got {size} bytes or more; write a .flac instead")
+
+    def _header(self, size: int | None) -> bytes:
+        riff, data = (self._UNKNOWN, self._UNKNOWN) if size is None else (36 + size, size)
+        fields = ((16, 4), (1, 2), (self._frame // 2, 2), (self._rate, 4), (self._frame * self._rate, 4))
+        fmt = b"".join(value.to_bytes(width, "little") for value, width in (*fields, (self._frame, 2), (16, 2)))
+        return b"RIFF" + riff.to_bytes(4, "little") + b"WAVEfmt " + fmt + b"data" + data.to_bytes(4, "little")
+
+    def write(self, samples: NDArray[np.int16]) -> None:
+        data = samples.astype("<i2").tobytes()
+        self._check(self._written + len(data))
+        write_all(self._file, data)
+        self._written += len(data)
+
+    def close(self) -> None:
+        if self._start is not None and self._written != self._announced:
+            self._file.seek(self._start)
+            write_all(self._file, self._header(self._written))
+            self._file.seek(0, os.SEEK_END)
+
+    def abandon(self) -> None:
+        pass
+
+
+class _SoundFile:
+    def __init__(self, file: BinaryIO, suffix: str, sample_rate: int, channels: int) -> None:
+        import soundfile  # type: ignore[import-untyped]
+
+        if not file.seekable():
+            raise UnsupportedError(f"{suffix} cannot be written into a pipe; write .wav, or to a file")
+        self._handle = Handle(file)
+        self._rate = sample_rate
+        container, subtype = _FORMATS[suffix]
+        try:
+            self._sound: Any = soundfile.SoundFile(self._handle, "w", sample_rate, channels, subtype, format=container)
+        except soundfile.SoundFileError as error:
+            self._handle.raise_kept()
+            raise UnsupportedError(
+                f"{suffix} cannot hold {channels} channels at {sample_rate} Hz ({error}); write .wav or .flac"
+            ) from error
+
+    def write(self, samples: NDArray[np.int16]) -> None:
+        # One second at a time: libvorbis puts a whole block on the stack.
+        for first in range(0, len(samples), self._rate):
+            part = samples[first : first + self._rate]
+            self._guard(lambda part=part: self._sound.write(part))  # type: ignore[misc]
+
+    def close(self) -> None:
+        self._guard(self._sound.close)
+
+    def abandon(self) -> None:
+        self._handle.error = ResourceError("abandoned")  # so that closing writes nothing more
+        with suppress(RuntimeError):
+            self._sound.close()
+
+    def _guard(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except (RuntimeError, AssertionError) as error:  # soundfile asserts that everything was written
+            self._handle.raise_kept()
+            raise ResourceError(f"cannot write audio: {error}; check the disk and the path") from error
+        self._handle.raise_kept()

@@ -1,0 +1,60 @@
+"""What the exit codes mean, and which error gives which: the BSD `sysexits` and the habits of shells."""
+
+import errno
+
+from ..errors import CodecError, InputError, ModelError, ResourceError
+
+OK = 0
+SOME_FAILED = 1  # of several inputs
+USAGE = 2
+BAD_DATA = 65
+NO_INPUT = 66
+NO_MODEL = 69  # weights that are not there, not reachable or not the right ones
+BUG = 70
+NO_MEMORY = 71
+NO_OUTPUT = 73  # exists already, or cannot be created
+IO = 74  # disk full, read or write error
+NO_PERMISSION = 77
+INTERRUPTED = 130  # 128 + SIGINT
+BROKEN_PIPE = 141  # 128 + SIGPIPE
+TERMINATED = 143  # 128 + SIGTERM
+
+
+class CommandError(InputError):
+    """Something about the command itself; carries its exit code."""
+
+    def __init__(self, message: str, exit_code: int = USAGE) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code that tells a script what kind of failure `error` is."""
+    if isinstance(error, CommandError):
+        return error.exit_code
+    if isinstance(error, ModelError):
+        return NO_MODEL
+    system = _system_error(error)
+    if system is not None:
+        return _of_system(system)
+    if isinstance(error, ResourceError):
+        return IO
+    if isinstance(error, MemoryError):
+        return NO_MEMORY
+    return BAD_DATA if isinstance(error, CodecError) else BUG
+
+
+def _system_error(error: BaseException | None) -> OSError | None:
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__
+    return error
+
+
+def _of_system(error: OSError) -> int:
+    if isinstance(error, BrokenPipeError):
+        return BROKEN_PIPE
+    if isinstance(error, FileNotFoundError | IsADirectoryError | NotADirectoryError):
+        return NO_INPUT
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        return NO_PERMISSION
+    return NO_MEMORY if error.errno == errno.ENOMEM else IO

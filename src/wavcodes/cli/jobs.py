@@ -1,0 +1,172 @@
+"""Which input goes to which output, and what happens when one of several fails."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import CodecError
+from ..files import atomic_output, open_input
+from . import exits
+from .exits import CommandError
+from .report import Report
+
+STREAM = "-"
+"""Stands for standard input or standard output."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and its output: paths, or `-` for the standard streams."""
+
+    source: str
+    target: str
+
+    @property
+    def source_name(self) -> str:
+        """What messages call the input."""
+        return "standard input" if self.source == STREAM else self.source
+
+    @property
+    def target_name(self) -> str:
+        """What messages call the output."""
+        return "standard output" if self.target == STREAM else self.target
+
+
+def plan(arguments: Namespace, suffixes: Sequence[str]) -> list[Job]:
+    """The jobs of a command line.
+
+    Args:
+        arguments: With `inputs`, `output`, `output_dir` and `json`.
+        suffixes: Suffixes of possible outputs; the first is for inputs without a named output.
+
+    Raises:
+        CommandError: The outputs are contradictory.
+    """
+    inputs, output = list(arguments.inputs), arguments.output
+    if output is None and arguments.output_dir is None and len(inputs) == 2 and _is_output(inputs[1], suffixes):
+        output = inputs.pop()
+    if output is not None and len(inputs) > 1:
+        raise CommandError(f"-o names one output, got {len(inputs)} inputs; use --output-dir for several")
+    if inputs.count(STREAM) > 1:
+        raise CommandError("standard input (-) can be read only once")
+    if output is not None:
+        jobs = [Job(inputs[0], output)]
+    else:
+        jobs = [Job(source, _default_output(source, arguments.output_dir, suffixes[0])) for source in inputs]
+    seen: dict[str, str] = {}
+    for job in jobs:
+        if job.target in seen:
+            raise CommandError(f"{seen[job.target]} and {job.source} would both become {job.target}; rename one")
+        seen[job.target] = job.source
+    if arguments.json and any(job.target == STREAM for job in jobs):
+        raise CommandError("--json prints on standard output, where the result (-) goes too; name a file with -o")
+    if arguments.output_dir is not None:
+        _make_folder(arguments.output_dir)
+    return jobs
+
+
+def _is_output(name: str, suffixes: Sequence[str]) -> bool:
+    return name == STREAM or Path(name).suffix.lower() in suffixes
+
+
+def _default_output(source: str, folder: str | None, suffix: str) -> str:
+    if source == STREAM:
+        if folder is not None:
+            raise CommandError("standard input (-) has no name for a file in --output-dir; use -o")
+        return STREAM
+    path = Path(source).with_suffix(suffix) if Path(source).name else Path(source)
+    return str(path if folder is None else Path(folder) / path.name)
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except PermissionError as error:
+        raise CommandError(f"cannot make the folder {folder}: {error.strerror}", exits.NO_PERMISSION) from error
+    except OSError as error:
+        raise CommandError(f"cannot make the folder {folder}: {error.strerror}", exits.NO_OUTPUT) from error
+
+
+def run(jobs: Sequence[Job], work: Callable[[Job], None], report: Report) -> int:
+    """Does all jobs, whatever happens to single ones, and gives the exit code."""
+    failed: list[tuple[Job, int]] = []
+    for job in jobs:
+        try:
+            work(job)
+        except (CodecError, OSError, MemoryError) as error:
+            code = exits.exit_code(error)
+            if code == exits.BROKEN_PIPE:
+                raise
+            message = str(error) or "not enough memory"
+            report.error(message if job.source_name in message else f"{job.source_name}: {message}", error)
+            report.record({"input": job.source, "error": message, "kind": type(error).__name__, "exit_code": code})
+            failed.append((job, code))
+    if not failed:
+        return exits.OK
+    if len(jobs) == 1:
+        return failed[0][1]
+    report.error(f"{len(failed)} of {len(jobs)} inputs failed: {', '.join(job.source for job, _ in failed)}")
+    return exits.SOME_FAILED
+
+
+@contextmanager
+def opened_source(job: Job) -> Iterator[BinaryIO]:
+    """The input of a job, open for reading."""
+    with open_input(sys.stdin.buffer if job.source == STREAM else job.source) as file:
+        yield file
+
+
+def output_suffix(job: Job, suffixes: Sequence[str]) -> str:
+    """The suffix that chooses the format of a job's output; the first where the output has no name to choose by.
+
+    Raises:
+        CommandError: It has another one.
+    """
+    suffix = Path(job.target).suffix.lower()
+    if job.target == STREAM or _is_device(job.target):
+        return suffix if suffix in suffixes else suffixes[0]
+    if suffix not in suffixes:
+        raise CommandError(f"expected an output named {', '.join(suffixes)}, got {job.target}")
+    return suffix
+
+
+@contextmanager
+def opened_target(job: Job, force: bool) -> Iterator[BinaryIO]:
+    """The output of a job, open for writing; a file appears when the block ends without an error.
+
+    Raises:
+        CommandError: It is the input, exists already and `force` is False, has no folder to be in, or is a terminal.
+    """
+    if job.target == STREAM:
+        if sys.stdout.isatty() and not force:
+            raise CommandError("standard output is a terminal, which the result would garble; redirect it, or use -f")
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    _check_target(job, force)
+    with atomic_output(job.target) as file:
+        yield file
+
+
+def _check_target(job: Job, force: bool) -> None:
+    target = Path(job.target)
+    if not target.exists():
+        if not Path(os.path.realpath(target)).parent.is_dir():
+            raise CommandError(f"cannot create {target}: there is no folder {target.parent}", exits.NO_OUTPUT)
+    elif target.is_dir():
+        raise CommandError(f"cannot create {target}: it is a folder; name a file", exits.NO_OUTPUT)
+    elif job.source != STREAM and Path(job.source).exists() and os.path.samefile(job.source, target):
+        raise CommandError(f"input and output are the same file, {target}; name another output", exits.NO_OUTPUT)
+    elif not force and not _is_device(job.target):
+        raise CommandError(f"{target} exists already; use -f to replace it, or name another output", exits.NO_OUTPUT)
+
+
+def _is_device(name: str) -> bool:
+    return os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name)

@@ -1,0 +1,122 @@
+"""Packets of Lyra v2: `.lyra` files, or bytes from the network.
+
+A packet is one frame of 20 ms: 16, 30 or 46 codes of 4 bits (3.2, 6.0 or 9.2 kbps), so 8, 15 or 23 bytes, book 0 in
+the most significant bits. Packets follow one another without a header, so neither their size nor the true length of
+the audio is stored: a file has whole frames.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import BinaryIO
+
+from ..bits import pack, packed_size, unpack
+from ..codes import Codes
+from ..errors import InputError, TruncatedError, UnsupportedError
+from ..files import read_up_to, write_all
+from .base import Format, Header, Reader
+
+_BOOKS = (16, 30, 46)
+_BITS = 4
+_BLOCK_FRAMES = 50  # one second
+
+
+def _header(num_codebooks: int, num_samples: int | None = None) -> Header:
+    return Header(
+        codec="lyra_v2",
+        sample_rate=16_000,
+        channels=1,
+        hop_length=320,
+        codebook_size=1 << _BITS,
+        strides=(1,) * num_codebooks,
+        num_samples=num_samples,
+    )
+
+
+class LyraReader(Reader):
+    """Reads packets; see `Reader`.
+
+    Args:
+        file: Open for reading.
+        num_codebooks: 16, 30 or 46. It may be left out for a file whose length is a multiple of one packet size only.
+
+    Raises:
+        InputError: The size of the packets is neither given nor certain.
+        TruncatedError: The file ends inside a packet.
+    """
+
+    def __init__(self, file: BinaryIO, num_codebooks: int | None = None) -> None:
+        super().__init__(file)
+        if num_codebooks not in (None, *_BOOKS):
+            raise InputError(f"Lyra packets have 16, 30 or 46 codebooks (3.2, 6.0, 9.2 kbps), got {num_codebooks = }")
+        size = None
+        if self._seekable:
+            size = file.seek(0, os.SEEK_END) - self._start
+            file.seek(self._start)
+        books = _books_of_size(size) if num_codebooks is None else num_codebooks
+        self._packet = packed_size(_BITS, books)
+        self.header = _header(books, None if size is None else size // self._packet * 320)
+
+    def blocks(self, frame: int = 0) -> Iterator[tuple[int, Codes]]:
+        """See `Reader.blocks`."""
+        self._rewind()
+        first = 0
+        if self._seekable:
+            first = frame - frame % _BLOCK_FRAMES
+            self._file.seek(self._start + first * self._packet)
+        while data := read_up_to(self._file, _BLOCK_FRAMES * self._packet):
+            frames, rest = divmod(len(data), self._packet)
+            if rest:
+                raise TruncatedError(
+                    f"expected whole packets of {self._packet} bytes, got {rest} bytes in packet {first + frames}; "
+                    "the file was cut, or num_codebooks is wrong"
+                )
+            values = unpack(data, _BITS, frames * self.header.num_codebooks)
+            if first + frames > frame:
+                yield first, self.header.from_time_order(values, frames * self.header.hop_length)
+            first += frames
+
+
+class LyraWriter:
+    """Writes packets, which have no place for the length of the audio or the digest of the weights.
+
+    Raises:
+        UnsupportedError: The codes are not those of Lyra v2 at one of its three bandwidths.
+    """
+
+    def __init__(self, file: BinaryIO, header: Header) -> None:
+        if header.num_codebooks not in _BOOKS or _header(header.num_codebooks) != replace(
+            header, num_samples=None, weights_digest=None
+        ):
+            raise UnsupportedError(
+                "Lyra packets hold codes of lyra_v2 in 16, 30 or 46 codebooks (3.2, 6.0, 9.2 kbps), "
+                f"got {header.codec} in {header.num_codebooks}; write a .nac file"
+            )
+        self._file = file
+        self._header = header
+
+    def write(self, part: Codes) -> None:
+        """Takes the next frames; see `Writer`."""
+        self._header.check(part)
+        write_all(self._file, pack(self._header.in_time_order(part), _BITS))
+
+    def close(self) -> None:
+        """Nothing is pending: every frame is a whole number of bytes."""
+
+
+def _books_of_size(size: int | None) -> int:
+    fitting = [] if size is None else [books for books in _BOOKS if size % packed_size(_BITS, books) == 0]
+    if size == 0 or (size is not None and not fitting):
+        raise TruncatedError(f"expected whole Lyra packets of 8, 15 or 23 bytes, got a file of {size} bytes")
+    if len(fitting) != 1:
+        raise InputError(
+            "the size of Lyra packets does not follow from the "
+            + ("input, which is a pipe" if size is None else f"{size} bytes of this file")
+            + "; state num_codebooks, 16, 30 or 46 (--bandwidth 3.2, 6 or 9.2)"
+        )
+    return fitting[0]
+
+
+FORMAT = Format(".lyra", b"", LyraReader, LyraWriter)

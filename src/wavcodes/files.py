@@ -1,0 +1,135 @@
+"""Reading and writing whole records, and output files that appear complete or not at all."""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import CodecError, InputError, ResourceError, TruncatedError
+
+# A read asks for no more than this at once, so that an announced length takes memory only as its bytes arrive.
+_READ = 1 << 16
+
+
+def read_up_to(file: BinaryIO, size: int) -> bytes:
+    """`size` bytes, or fewer at the end of the file; pipes that give less per call are read again.
+
+    Raises:
+        ResourceError: The operating system cannot read.
+    """
+    parts = []
+    with _os_errors("read", getattr(file, "name", "the input")):
+        while size and (part := file.read(min(size, _READ))):
+            parts.append(part)
+            size -= len(part)
+    return b"".join(parts)
+
+
+def read_exactly(file: BinaryIO, size: int, what: str) -> bytes:
+    """Exactly `size` bytes of `what`.
+
+    Raises:
+        TruncatedError: The file ends before them.
+        ResourceError: The operating system cannot read.
+    """
+    data = read_up_to(file, size)
+    if len(data) != size:
+        raise TruncatedError(
+            f"the file ends inside {what}: expected {size} bytes, got {len(data)}; it was cut, fetch or copy it again"
+        )
+    return data
+
+
+def write_all(file: BinaryIO, data: bytes) -> None:
+    """Writes all of `data`, also to raw files, which may take only a part of it per call.
+
+    Raises:
+        ResourceError: The disk is full or the file cannot be written.
+    """
+    rest = memoryview(data)
+    with _os_errors("write", getattr(file, "name", "the output")):
+        while rest:
+            rest = rest[file.write(rest) :]
+
+
+@contextmanager
+def open_input(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
+    """The open file `source`, or the file at the path `source`, closed at the end.
+
+    Raises:
+        InputError: There is no such file.
+        ResourceError: It cannot be opened.
+    """
+    if not isinstance(source, str | os.PathLike):
+        yield source
+        return
+    with _os_errors("read", source):
+        file = open(source, "rb")  # noqa: SIM115 (closed below, where errors are the caller's own)
+    with file:
+        yield file
+
+
+@contextmanager
+def atomic_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """A binary file that becomes `path` when the block ends; after an error nothing is left and `path` is untouched.
+
+    It is written beside `path` under a temporary name, synced and renamed. What is no regular file (a device, a
+    named pipe) is written to directly.
+
+    Raises:
+        InputError: `path` is a folder, or its folder does not exist.
+        ResourceError: No space, no permission.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; name a file")
+    with _os_errors("write", path):
+        if target.exists() and not target.is_file():
+            with open(target, "wb") as device:
+                yield device
+            return
+        temporary = target.with_name(f".wavcodes-{secrets.token_hex(6)}.part")
+        with open(temporary, "xb") as file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()  # before the renaming, which Windows refuses for open files
+                os.replace(temporary, target)
+            except BaseException:
+                _discard(file, temporary)
+                raise
+
+
+def _discard(file: BinaryIO, temporary: Path) -> None:
+    with suppress(OSError):  # closing flushes, and fails on a full disk like the write before it
+        file.close()
+    temporary.unlink(missing_ok=True)
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space or write to another disk",
+    errno.EDQUOT: "free some of your quota or write to another disk",
+    errno.EACCES: "choose a place that you may use, or change its permissions",
+    errno.EPERM: "choose a place that you may use, or change its permissions",
+    errno.EROFS: "choose a place that can be written",
+    errno.EPIPE: "the program that reads it has ended",
+}
+
+
+@contextmanager
+def _os_errors(verb: str, path: object) -> Iterator[None]:
+    try:
+        yield
+    except CodecError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"cannot {verb} {path}: {error.strerror or error}; check the path") from error
+    except IsADirectoryError as error:
+        raise InputError(f"cannot {verb} {path}: it is a folder; name a file") from error
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "check the disk and the path")
+        raise ResourceError(f"cannot {verb} {path}: {error.strerror or error}; {remedy}") from error

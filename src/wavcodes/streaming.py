@@ -1,0 +1,123 @@
+"""Sessions: one signal that comes and goes in pieces of any size. The results do not depend on the pieces."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .audio import check_chunk
+from .codes import Codes
+from .engines.native import Engine
+from .errors import InputError
+from .spec import CodecSpec
+
+
+class StreamEncoder:
+    """Audio in, codes out, for one signal. Made by `Codec.stream_encoder`.
+
+    Attributes:
+        delay: Samples beyond the end of a frame that must be pushed before its codes come out.
+    """
+
+    def __init__(self, spec: CodecSpec, engine: Engine, num_codebooks: int, delay: int, threads: int) -> None:
+        self.delay = delay
+        self._spec = spec
+        self._engine = engine
+        self._stream = engine.encoder()
+        self._num_codebooks = num_codebooks
+        self._threads = threads
+        self._pushed = 0  # samples
+        self._coded = 0  # samples that the codes given so far stand for
+
+    def push(self, audio: ArrayLike) -> Codes:
+        """The next piece of the signal.
+
+        Args:
+            audio: float32 `(channels, samples)`, or `(samples,)` for mono, at the codec's rate; any length.
+
+        Returns:
+            The codes of all frames that are complete now, possibly none.
+
+        Raises:
+            InputError: The audio is not what the codec takes, or the stream has been flushed.
+        """
+        chunk = check_chunk(audio, self._spec)
+        latent = self._stream.push(np.ascontiguousarray(chunk.T), self._threads)
+        self._pushed += chunk.shape[1]
+        return self._codes(latent, ended=False)
+
+    def flush(self) -> Codes:
+        """Ends the signal: the codes of its last, incomplete frames."""
+        return self._codes(self._stream.flush(self._threads) if self._pushed else None, ended=True)
+
+    def _codes(self, latent: NDArray[np.float32] | None, ended: bool) -> Codes:
+        if latent is None:
+            codes = np.zeros((0, self._num_codebooks), np.int32)
+        else:
+            codes = self._engine.quantize(latent, self._num_codebooks, self._threads)
+        rest = self._pushed - self._coded
+        num_samples = rest if ended else min(rest, len(codes) * self._spec.hop_length)
+        self._coded += num_samples
+        return Codes.of(self._spec, list(np.ascontiguousarray(codes.T)), num_samples)
+
+
+class StreamDecoder:
+    """Codes in, audio out, for one signal. Made by `Codec.stream_decoder`.
+
+    Attributes:
+        delay: Samples by which the audio comes out later than the codes that describe it.
+    """
+
+    def __init__(self, spec: CodecSpec, engine: Engine, delay: int, threads: int) -> None:
+        self.delay = delay
+        self._spec = spec
+        self._engine = engine
+        self._stream = engine.decoder()
+        self._threads = threads
+        self._num_codebooks = 0
+        self._announced = 0  # samples that the codes pushed so far stand for
+        self._given = 0
+        self._early = np.zeros((0, spec.channels), np.float32)  # audio beyond what was announced
+
+    def push(self, codes: Codes) -> NDArray[np.float32]:
+        """The next codes of the signal.
+
+        Args:
+            codes: Any number of frames, always with the same number of codebooks.
+
+        Returns:
+            float32 `(channels, samples)`: all audio that can be computed now and that belongs to the samples that
+            the codes so far announce (`Codes.num_samples`).
+
+        Raises:
+            InputError: Codes of another codec or another number of codebooks, or the stream has been flushed.
+        """
+        _check_codec(codes, self._spec)
+        if self._num_codebooks and codes.num_codebooks != self._num_codebooks:
+            raise InputError(f"this stream began with {self._num_codebooks} codebooks, got {codes.num_codebooks}")
+        self._num_codebooks = codes.num_codebooks
+        self._announced += codes.num_samples
+        rows = np.ascontiguousarray(np.stack(codes.books, axis=1), np.int32)
+        return self._give(self._stream.push(self._engine.dequantize(rows), self._threads))
+
+    def flush(self) -> NDArray[np.float32]:
+        """Ends the signal: the rest of its audio. With all codes pushed, the total is exactly `num_samples` long."""
+        return self._give(self._stream.flush(self._threads))
+
+    def _give(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        if len(self._early):
+            rows = np.concatenate([self._early, rows])
+        count = min(len(rows), self._announced - self._given)
+        self._given += count
+        self._early = rows[count:].copy()
+        return np.ascontiguousarray(rows[:count].T)
+
+
+def _check_codec(codes: Codes, spec: CodecSpec) -> None:
+    if not isinstance(codes, Codes):
+        raise InputError(f"expected Codes, got {type(codes).__name__}; Codes.from_flat makes them from plain integers")
+    if codes.codec != spec.name:
+        raise InputError(f"expected codes of {spec.name}, got codes of {codes.codec}; load that codec to decode them")
+    if codes.num_codebooks > spec.num_codebooks or codes.codebook_size != spec.codebook_size:
+        raise InputError(
+            f"{spec.name} has {spec.num_codebooks} codebooks of {spec.codebook_size} entries, "
+            f"got {codes.num_codebooks} of {codes.codebook_size}"
+        )

@@ -1,0 +1,136 @@
+"""Files that no model hub serves: over HTTPS into a cache folder, so that a file there is always a whole file."""
+
+import hashlib
+import http.client
+import os
+import secrets
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from ..errors import IntegrityError, ModelError, ResourceError
+from ..spec import WeightFile
+
+_TIMEOUT = 30.0  # seconds without a byte
+_CHUNK = 1 << 18  # bytes
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def cache_folder() -> Path:
+    """`WAVCODES_CACHE`, or `wavcodes` in the platform's folder for caches.
+
+    Raises:
+        ResourceError: The user has no home folder.
+    """
+    if chosen := os.environ.get("WAVCODES_CACHE"):
+        return Path(chosen)
+    try:
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "wavcodes"
+        if sys.platform == "darwin":
+            return Path.home() / "Library/Caches/wavcodes"
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wavcodes"
+    except RuntimeError as error:
+        raise ResourceError("expected a home folder for the cache, got none; set WAVCODES_CACHE to a folder") from error
+
+
+def offline() -> bool:
+    """True if `HF_HUB_OFFLINE` forbids the network; read as the hub's own library reads it."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def download(file: WeightFile, target: Path) -> None:
+    """Fetches `file.url` to `target`, which appears whole and verified or not at all.
+
+    The content goes to a file of its own beside `target` and is renamed when its length and hash are right, so any
+    number of processes may do this at once. `WAVCODES_MIRROR` replaces the scheme and host of the address.
+
+    Raises:
+        IntegrityError: What came has not the length or SHA-256 that `file` or the server states.
+        ModelError: The network is not allowed or not there, the server refuses, or the address is not HTTPS.
+        ResourceError: The cache folder cannot be written.
+    """
+    url = _address(file)
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+    hasher = hashlib.sha256()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("xb") as out:
+                for piece in _pieces(url, file.size):
+                    hasher.update(piece)
+                    out.write(piece)
+                out.flush()
+                os.fsync(out.fileno())  # else a crash could leave the name without the content
+            if file.sha256 is not None and hasher.hexdigest() != file.sha256:
+                raise IntegrityError(f"expected {url} with SHA-256 {file.sha256}, got {hasher.hexdigest()}")
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise ResourceError(
+            f"cannot write {target}: {error.strerror or error}; free space, or set WAVCODES_CACHE to another folder"
+        ) from error
+
+
+def _pieces(url: str, size: int | None) -> Iterator[bytes]:
+    """The body of `url`; raises no OSError, so that one of those is about the disk."""
+    request = urllib.request.Request(url, headers={"User-Agent": "wavcodes"})
+    received = 0
+    try:
+        with urllib.request.build_opener(_Redirects).open(request, timeout=_TIMEOUT) as response:
+            expected: int | None = response.length if size is None else size
+            while piece := _read(response):
+                received += len(piece)
+                if expected is not None and received > expected:
+                    raise IntegrityError(f"expected {expected:,} bytes from {url}, got more")
+                yield piece
+    except urllib.error.HTTPError as error:
+        error.close()  # it is the response as well
+        raise ModelError(f"cannot fetch {url}: the server answered {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise ModelError(f"cannot fetch {url}: {error.reason}; check the network and try again") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise ModelError(f"cannot fetch {url}: {error or type(error).__name__}; try again") from error
+    if expected is not None and received < expected:
+        raise IntegrityError(f"expected {expected:,} bytes from {url}, got {received:,}")
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read(_CHUNK)
+    except http.client.IncompleteRead as error:  # some versions of Python report an early end, others return what came
+        return error.partial
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        try:
+            _require_https(newurl)
+        except ModelError:
+            fp.close()
+            raise
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _address(file: WeightFile) -> str:
+    if file.url is None:
+        raise ModelError(f"{file.name} has no address; pass weights=FOLDER with the files")
+    if offline():
+        raise ModelError(f"cannot fetch {file.url}: HF_HUB_OFFLINE forbids the network")
+    mirror = os.environ.get("WAVCODES_MIRROR")
+    url = mirror.rstrip("/") + urlsplit(file.url).path if mirror else file.url
+    _require_https(url)
+    return url
+
+
+def _require_https(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise ModelError(f"expected an https address for weights, got {url}; nothing is fetched in the clear")

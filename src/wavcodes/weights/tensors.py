@@ -1,0 +1,182 @@
+"""From a weights file to the float32 tensors that a graph names: read, fold, rename, check, identify."""
+
+import hashlib
+import math
+import os
+import re
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FormatError, ModelError, ResourceError
+
+Tensors = dict[str, NDArray[Any]]
+
+# The spellings of weight normalisation (magnitude, direction): torch.nn.utils.weight_norm and
+# torch.nn.utils.parametrizations.weight_norm. Published checkpoints use both, sometimes for the same model.
+_WEIGHT_NORM = (
+    (".weight_g", ".weight_v"),
+    (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
+)
+
+_NUMPY_TYPES = frozenset({"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"})
+
+_NAMED = 6  # tensors of one kind that a message names before it only counts
+
+
+def read_safetensors(path: str | os.PathLike[str]) -> Tensors:
+    """All tensors of a safetensors file, which is memory-mapped; float16 comes as float32, which holds it exactly.
+
+    Raises:
+        FormatError: The file is not safetensors, is damaged, or holds a type that numpy lacks.
+        ResourceError: The file cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+        with safe_open(path, framework="numpy") as opened:
+            return {name: _tensor(path, opened, name) for name in opened.keys()}  # noqa: SIM118 (it is no mapping)
+    except SafetensorError as error:
+        if head == b"PK\x03\x04" or head[:1] == b"\x80":  # a zip of pickles, or a bare pickle
+            raise FormatError(
+                f"{path}: expected safetensors, got a pickled PyTorch checkpoint, which could run code and is never "
+                "opened; convert it once: safetensors.torch.save_file(torch.load(OLD, weights_only=True), NEW)"
+            ) from error
+        raise FormatError(f"{path}: expected an intact safetensors file, got: {error}; fetch it again") from error
+    except OSError as error:
+        raise ResourceError(f"cannot read the weights {path}: {error.strerror or error}") from error
+
+
+def _tensor(path: Path, opened: Any, name: str) -> NDArray[Any]:
+    stored = opened.get_slice(name).get_dtype()
+    if stored not in _NUMPY_TYPES:
+        raise FormatError(f"{path}: tensor {name} is of type {stored}; expected float32 or float16, convert the file")
+    array: NDArray[Any] = opened.get_tensor(name)
+    return array.astype(np.float32) if stored == "F16" else array
+
+
+def fold_weight_norm(tensors: Mapping[str, NDArray[Any]]) -> Tensors:
+    """`X.weight` from its magnitude and direction, `g * v / |v|`, in either spelling; all else passes through.
+
+    The norm is taken over all axes but the first, as both PyTorch functions do by default.
+
+    Raises:
+        ModelError: A magnitude does not fit its direction, or `X.weight` is there as well.
+    """
+    folded: Tensors = dict(tensors)
+    for magnitude, direction in _WEIGHT_NORM:
+        for stem in [name.removesuffix(magnitude) for name in folded if name.endswith(magnitude)]:
+            if stem + direction not in folded:
+                continue
+            if f"{stem}.weight" in folded:
+                raise ModelError(f"{stem}.weight is stored both folded and as {magnitude[1:]}; expected one of the two")
+            g, v = folded.pop(stem + magnitude), folded.pop(stem + direction)
+            folded[f"{stem}.weight"] = _folded(stem, g, v)
+    return folded
+
+
+def _folded(stem: str, g: NDArray[Any], v: NDArray[Any]) -> NDArray[np.float32]:
+    if {g.dtype, v.dtype} != {np.dtype("f4")} or v.ndim * v.size == 0 or g.shape != v.shape[:1] + (1,) * (v.ndim - 1):
+        raise ModelError(
+            f"{stem}: expected a float32 direction and one magnitude for each of its first axis, "
+            f"got {v.dtype} {v.shape} and {g.dtype} {g.shape}"
+        )
+    # Not np.sum or np.linalg.norm: their order of addition depends on the vector width of the CPU, and so would
+    # the last bits of the weights and then the codes. Every partial sum of cumsum is an output, which fixes its order.
+    squares = np.square(v.reshape(len(v), math.prod(v.shape[1:])), dtype=np.float64)
+    norm = np.sqrt(np.cumsum(squares, axis=1)[:, -1:]).astype(np.float32)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a zero direction gives NaN, which `check` reports by name
+        weight: NDArray[np.float32] = v * (g / norm.reshape(g.shape))
+    return weight
+
+
+def rename(tensors: Mapping[str, NDArray[Any]], rules: Iterable[tuple[str, str | None]]) -> Tensors:
+    r"""Names of a checkpoint to names of a graph.
+
+    Args:
+        tensors: Tensors under the checkpoint's names.
+        rules: Pairs of a regular expression for the whole name and its replacement (`\1` for a group); the first that
+            matches decides. None as replacement drops a tensor that is known not to be needed, such as the running
+            averages of training. A name that no rule matches stays, so that `check` can report it.
+
+    Raises:
+        ModelError: Two tensors get the same name.
+    """
+    compiled = [(re.compile(pattern), replacement) for pattern, replacement in rules]
+    renamed: Tensors = {}
+    origin: dict[str, str] = {}
+    for name, value in tensors.items():
+        target: str | None = name
+        for pattern, replacement in compiled:
+            match = pattern.fullmatch(name)
+            if match is not None:
+                target = None if replacement is None else match.expand(replacement)
+                break
+        if target is None:
+            continue
+        if target in renamed:
+            raise ModelError(f"the weights hold {target} twice, as {origin[target]} and as {name}; expected it once")
+        renamed[target], origin[target] = value, name
+    return renamed
+
+
+def check(
+    tensors: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[int, ...]], source: str
+) -> dict[str, NDArray[np.float32]]:
+    """Exactly the expected tensors, C-contiguous and float32, in the order of `expected`.
+
+    Args:
+        tensors: Tensors under the names of the graph.
+        expected: Names and shapes, as `graph.tensor_shapes` gives them.
+        source: Where they come from, for the message.
+
+    Raises:
+        ModelError: Tensors are missing, unexpected, misshapen, not float32, or hold NaN or infinities; all of
+            them are reported together.
+    """
+    both = [name for name in expected if name in tensors]
+    misshapen = [name for name in both if tensors[name].shape != tuple(expected[name])]
+    mistyped = [name for name in both if tensors[name].dtype != np.float32]
+    faults = [
+        _listed("missing", [f"{name} {tuple(expected[name])}" for name in expected if name not in tensors]),
+        _listed("unexpected", [name for name in tensors if name not in expected]),
+        _listed("misshapen", [f"{name} {tensors[name].shape}, expected {tuple(expected[name])}" for name in misshapen]),
+        _listed("not float32", [f"{name} ({tensors[name].dtype})" for name in mistyped]),
+        _listed("NaN or infinite", [n for n in both if n not in mistyped and not np.isfinite(tensors[n]).all()]),
+    ]
+    if any(faults):
+        raise ModelError(
+            f"{source} does not hold the weights that this codec needs; {'; '.join(filter(None, faults))}. "
+            "Pass the weights of the same codec and version"
+        )
+    return {name: np.ascontiguousarray(tensors[name], dtype=np.float32).reshape(expected[name]) for name in expected}
+
+
+def _listed(kind: str, items: Sequence[str]) -> str:
+    if not items:
+        return ""
+    more = f" and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
+    return f"{len(items)} {kind}: {', '.join(items[:_NAMED])}{more}"
+
+
+def digest(tensors: Mapping[str, NDArray[Any]]) -> bytes:
+    """Identity of a set of weights, whatever file layout it came from: 32 bytes of SHA-256.
+
+    Over the tensors in order of their names' code points: length of the name (uint32) and the name in UTF-8, number of
+    dimensions (uint32) and the dimensions (uint64 each), the values as float32 in C order; all little-endian.
+    """
+    hasher = hashlib.sha256()
+    for name in sorted(tensors):
+        value = np.ascontiguousarray(tensors[name], dtype="<f4")
+        shape = tensors[name].shape
+        encoded = name.encode()
+        hasher.update(struct.pack(f"<I{len(encoded)}sI{len(shape)}Q", len(encoded), encoded, len(shape), *shape))
+        hasher.update(value.data)
+    return hasher.digest()
