@@ -55,7 +55,7 @@ def encodec_peer(seed: int, folder: Path) -> tuple[Any, Path]:
     model = EncodecModel(EncodecConfig(**ENCODEC_24KHZ)).eval()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        latent = _scaled(model.encoder, _sound(seed, 48_000), 1.0, generator)[0].T
+        latent = _scaled(model.encoder, torch.from_numpy(sound(seed, 48_000))[None, None], 1.0, generator)[0].T
         quantized = _fill_codebooks(model.quantizer.layers, latent, generator)
         _scaled(model.decoder, quantized.T[None], 0.2, generator)
     path = folder / f"encodec_{seed}.safetensors"
@@ -63,14 +63,11 @@ def encodec_peer(seed: int, folder: Path) -> tuple[Any, Path]:
     return model, path
 
 
-def _sound(seed: int, num_samples: int) -> Any:
-    """Noise under a changing envelope and a sweep, (1, 1, N): loud and quiet, high and low."""
-    import torch
-
+def sound(seed: int, num_samples: int) -> np.ndarray:
+    """Noise under a changing envelope and a rising tone, float32 (N,) at 24 kHz: loud and quiet, high and low."""
     time = np.arange(num_samples) / 24_000
     noise = np.random.default_rng(seed).standard_normal(num_samples) * 0.1 * (1 + np.sin(7 * time))
-    sound = noise + 0.2 * np.sin(200 * time * (1 + 3 * time))
-    return torch.from_numpy(sound.astype(np.float32))[None, None]
+    return (noise + 0.2 * np.sin(200 * time * (1 + 3 * time))).astype(np.float32)
 
 
 def _scaled(network: Any, x: Any, last_spread: float, generator: Any) -> Any:

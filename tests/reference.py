@@ -117,6 +117,8 @@ def _apply(layer: Layer, tensors: Tensors, x: Array) -> Array:
             return np.pad(x, ((0, -len(x) % layer.multiple + layer.extra), (0, 0)))
         case TrimStart():
             return x[layer.rows :]
+        case _:
+            raise NotImplementedError(f"the reference has no {type(layer).__name__}")
 
 
 def _padded(conv: Conv1d, x: Array) -> Array:

@@ -95,6 +95,7 @@ def test_another_repository_is_used_as_it_is(hub: LoopbackHub, tmp_path: Path, w
         (Reply(status=404, reason="RepoNotFound"), "no such repository"),
         (Reply(status=403, reason="GatedRepo"), "HF_TOKEN"),
         (Reply(status=418), "418"),
+        (Reply(status=401), "401"),
     ],
 )
 def test_refusals_name_the_file_the_repository_and_a_remedy(
@@ -113,14 +114,6 @@ def test_offline_without_a_cached_file_sends_no_request(hub: LoopbackHub, tmp_pa
     assert outcome.error == "ModelError"
     assert "HF_HUB_OFFLINE" in outcome.message and "wavcodes download toy_8khz" in outcome.message
     assert hub.requests == []
-
-
-def test_a_hub_that_does_not_answer_is_a_model_error(tmp_path: Path) -> None:
-    with LoopbackHub() as gone:
-        pass
-    outcome = fetch(gone, tmp_path)
-    assert outcome.error == "ModelError"
-    assert "Connection refused" in outcome.message and "wavcodes download toy_8khz" in outcome.message
 
 
 def test_a_dropped_connection_is_resumed(hub: LoopbackHub, tmp_path: Path) -> None:

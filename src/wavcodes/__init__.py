@@ -1,8 +1,8 @@
 """wavcodes: sound to the discrete codes of neural audio codecs, and back.
 
-    codec = wavcodes.load("encodec_24khz")
-    codes = codec.encode(audio, 24_000, bandwidth=6.0)
-    audio = codec.decode(codes)
+codec = wavcodes.load("encodec_24khz")
+codes = codec.encode(audio, 24_000, bandwidth=6.0)
+audio = codec.decode(codes)
 """
 
 from .audio import resample, to_mono

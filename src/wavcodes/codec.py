@@ -1,13 +1,13 @@
 """`load` and `Codec`: a model with its weights, ready to turn audio into codes and back."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cached_property
-from typing import TypeVar, overload
+from typing import TypeVar, cast, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from . import graph, registry, weights
 from .audio import check_audio
@@ -199,13 +199,11 @@ class Codec:
     def _threads(self, threads: int | None) -> int:
         return self.threads if threads is None else resolve_threads(threads)
 
-    def _each(
-        self, work: Callable[[In, int], Out], items: In | Sequence[In], threads: int | None
-    ) -> Out | list[Out]:
+    def _each(self, work: Callable[[In, int], Out], items: In | Sequence[In], threads: int | None) -> Out | list[Out]:
         """`work` on one item, or on each of a list: the items side by side where there are several."""
         count = self._threads(threads)
         if not isinstance(items, list | tuple):
-            return work(items, count)
+            return work(cast(In, items), count)
         if len(items) < 2 or count == 1:
             return [work(item, count) for item in items]
         from concurrent.futures import ThreadPoolExecutor

@@ -163,19 +163,7 @@ class TrimStart:
     rows: int
 
 
-Layer = (
-    Conv1d
-    | ConvTranspose1d
-    | Elu
-    | LeakyRelu
-    | Gelu
-    | Tanh
-    | LayerNorm
-    | Lstm
-    | Residual
-    | PadEnd
-    | TrimStart
-)
+Layer = Conv1d | ConvTranspose1d | Elu | LeakyRelu | Gelu | Tanh | LayerNorm | Lstm | Residual | PadEnd | TrimStart
 
 
 @dataclass(frozen=True)

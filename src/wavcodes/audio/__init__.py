@@ -5,7 +5,7 @@ take is an error that names the function to call. Only this package knows soundf
 """
 
 from .reader import BLOCK_SAMPLES, AudioReader
-from .signals import StreamResampler, check_audio, check_chunk, resample, to_channels, to_mono
+from .signals import StreamResampler, check_audio, check_chunk, resample, resampled_length, to_channels, to_mono
 from .writer import SUFFIXES, AudioWriter
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "check_audio",
     "check_chunk",
     "resample",
+    "resampled_length",
     "to_channels",
     "to_mono",
 ]

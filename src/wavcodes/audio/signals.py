@@ -152,7 +152,7 @@ def resample(audio: NDArray[Any], from_rate: int, to_rate: int) -> NDArray[np.fl
         to_rate: The rate to convert to, in the same range.
 
     Returns:
-        float32 of as many dimensions, `N * to_rate / from_rate` samples long, rounded to the nearest, halves up.
+        float32 of as many dimensions, `resampled_length(N, from_rate, to_rate)` samples long.
 
     Raises:
         InputError: Not floats, wrong shape, or a rate out of range.
@@ -162,6 +162,11 @@ def resample(audio: NDArray[Any], from_rate: int, to_rate: int) -> NDArray[np.fl
     stream = StreamResampler(from_rate, to_rate, len(rows))
     converted = np.concatenate([stream.push(rows), stream.flush()], axis=1)
     return converted if array.ndim == 2 else converted[0]
+
+
+def resampled_length(num_samples: int, from_rate: int, to_rate: int) -> int:
+    """`num_samples * to_rate / from_rate`, rounded to the nearest integer, halves up."""
+    return (2 * num_samples * to_rate + from_rate) // (2 * from_rate)
 
 
 class StreamResampler:

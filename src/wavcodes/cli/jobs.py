@@ -116,6 +116,39 @@ def run(jobs: Sequence[Job], work: Callable[[Job], None], report: Report) -> int
     return exits.SOME_FAILED
 
 
+def check_target(job: Job, suffixes: Sequence[str], force: bool) -> str:
+    """The suffix that chooses the format of a job's output; the first of `suffixes` where it has no name to choose by.
+
+    Raises:
+        CommandError: It has another suffix, is the input, exists already and `force` is False, has no folder to be in,
+            or is a terminal.
+    """
+    if job.target == STREAM:
+        if sys.stdout.isatty() and not force:
+            raise CommandError("standard output is a terminal, which the result would garble; redirect it, or use -f")
+        return suffixes[0]
+    target = Path(job.target)
+    suffix = target.suffix.lower()
+    if _is_device(target):
+        return suffix if suffix in suffixes else suffixes[0]
+    if target.is_dir():
+        raise CommandError(f"cannot create {target}: it is a folder; name a file in it", exits.NO_OUTPUT)
+    if suffix not in suffixes:
+        raise CommandError(f"expected an output named {', '.join(suffixes)}, got {job.target}")
+    if not target.exists():
+        if not Path(os.path.realpath(target)).parent.is_dir():
+            raise CommandError(f"cannot create {target}: there is no folder {target.parent}", exits.NO_OUTPUT)
+    elif job.source != STREAM and Path(job.source).exists() and os.path.samefile(job.source, target):
+        raise CommandError(f"input and output are the same file, {target}; name another output", exits.NO_OUTPUT)
+    elif not force:
+        raise CommandError(f"{target} exists already; use -f to replace it, or name another output", exits.NO_OUTPUT)
+    return suffix
+
+
+def _is_device(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 @contextmanager
 def opened_source(job: Job) -> Iterator[BinaryIO]:
     """The input of a job, open for reading."""
@@ -123,50 +156,12 @@ def opened_source(job: Job) -> Iterator[BinaryIO]:
         yield file
 
 
-def output_suffix(job: Job, suffixes: Sequence[str]) -> str:
-    """The suffix that chooses the format of a job's output; the first where the output has no name to choose by.
-
-    Raises:
-        CommandError: It has another one.
-    """
-    suffix = Path(job.target).suffix.lower()
-    if job.target == STREAM or _is_device(job.target):
-        return suffix if suffix in suffixes else suffixes[0]
-    if suffix not in suffixes:
-        raise CommandError(f"expected an output named {', '.join(suffixes)}, got {job.target}")
-    return suffix
-
-
 @contextmanager
-def opened_target(job: Job, force: bool) -> Iterator[BinaryIO]:
-    """The output of a job, open for writing; a file appears when the block ends without an error.
-
-    Raises:
-        CommandError: It is the input, exists already and `force` is False, has no folder to be in, or is a terminal.
-    """
+def opened_target(job: Job) -> Iterator[BinaryIO]:
+    """The output of a job, open for writing; a file appears when the block ends without an error."""
     if job.target == STREAM:
-        if sys.stdout.isatty() and not force:
-            raise CommandError("standard output is a terminal, which the result would garble; redirect it, or use -f")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
-        return
-    _check_target(job, force)
-    with atomic_output(job.target) as file:
-        yield file
-
-
-def _check_target(job: Job, force: bool) -> None:
-    target = Path(job.target)
-    if not target.exists():
-        if not Path(os.path.realpath(target)).parent.is_dir():
-            raise CommandError(f"cannot create {target}: there is no folder {target.parent}", exits.NO_OUTPUT)
-    elif target.is_dir():
-        raise CommandError(f"cannot create {target}: it is a folder; name a file", exits.NO_OUTPUT)
-    elif job.source != STREAM and Path(job.source).exists() and os.path.samefile(job.source, target):
-        raise CommandError(f"input and output are the same file, {target}; name another output", exits.NO_OUTPUT)
-    elif not force and not _is_device(job.target):
-        raise CommandError(f"{target} exists already; use -f to replace it, or name another output", exits.NO_OUTPUT)
-
-
-def _is_device(name: str) -> bool:
-    return os.path.exists(name) and not os.path.isfile(name) and not os.path.isdir(name)
+    else:
+        with atomic_output(job.target) as file:
+            yield file

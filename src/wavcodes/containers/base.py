@@ -15,7 +15,6 @@ from ..codes import Codes
 from ..errors import InputError, UnsupportedError
 from ..spec import CodecSpec
 
-
 _OF_ALL_PARTS = ("codec", "sample_rate", "channels", "hop_length", "codebook_size", "strides", "tail_frames")
 
 
@@ -157,7 +156,9 @@ def cut(codes: Codes, start: int, stop: int) -> Codes:
 
 
 class Reader(ABC):
-    """Reads one file of codes, front to back or by time. Pipes can be read once; files as often as wanted, one after another.
+    """Reads one file of codes, front to back or by time.
+
+    Pipes can be read once; files again and again, but not by two iterations at the same time.
 
     A subclass reads the header in its constructor and calls `super().__init__` when the file stands behind it.
     """

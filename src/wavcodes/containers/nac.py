@@ -120,7 +120,7 @@ class NacReader(Reader):
         skip = frame // layout.block_frames if self._seekable else 0
         if skip:
             end = self._indexed_end()
-            skip = min(skip, len(end.lengths))
+            skip = max(0, min(skip, len(end.lengths) - 1))
             lengths, num_samples = end.lengths[:skip], min(end.num_samples, skip * layout.block_frames * hop)
             self._file.seek(self._start + sum(lengths))
         num_frames = skip * layout.block_frames

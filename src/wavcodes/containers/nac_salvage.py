@@ -58,7 +58,7 @@ def salvage(
         layout = read_header(file)
     found: dict[int, Codes] = {}
     at = data.find(BLOCK_MARK)
-    while at >= 0:
+    while 0 <= at <= len(data) - BLOCK_SIZE:
         try:
             block = layout.block(data[at : at + BLOCK_SIZE])
             codes = layout.codes(block, data[at + BLOCK_SIZE : at + BLOCK_SIZE + block.rest])

@@ -5,9 +5,9 @@ the number of threads and on every instruction set.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import singledispatch
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from ..errors import InputError, UnsupportedError
 
 Rows = NDArray[np.float32]
 Tensors = Mapping[str, NDArray[np.float32]]
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 
 def isa() -> str:
@@ -74,11 +76,11 @@ class Engine:
 
     def quantize(self, latent: Rows, num_codebooks: int, threads: int) -> NDArray[np.int32]:
         """Codes `(T, K)` of latent rows `(T, D)`."""
-        return _core_call(self._quantizer.encode, latent, num_codebooks, threads)
+        return _call(self._quantizer.encode, latent, num_codebooks, threads)
 
     def dequantize(self, codes: NDArray[np.int32]) -> Rows:
         """Latent rows `(T, D)` of codes `(T, K)`."""
-        return _core_call(self._quantizer.decode, codes)
+        return _call(self._quantizer.decode, codes)
 
 
 class Stream:
@@ -89,16 +91,16 @@ class Stream:
 
     def push(self, rows: Rows, threads: int) -> Rows:
         """Takes the next rows and gives all that they allow to compute."""
-        return _core_call(self._stream.push, rows, threads)
+        return _call(self._stream.push, rows, threads)
 
     def flush(self, threads: int) -> Rows:
         """Ends the signal and gives the rest."""
-        return _core_call(self._stream.flush, threads)
+        return _call(self._stream.flush, threads)
 
 
-def _core_call(function: Any, *args: Any) -> Any:
+def _call(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
     try:
-        return function(*args)
+        return function(*args, **kwargs)
     except RuntimeError as error:  # a stream that was flushed, or is in use by another thread
         raise InputError(str(error)) from None
 
@@ -108,7 +110,9 @@ def _add(layer: graph.Layer, sequence: _core.Sequence, isa: str, tensors: Tensor
     raise UnsupportedError(f"the native engine has no layer {type(layer).__name__}")
 
 
-def _sequence(isa: str, layers: tuple[graph.Layer, ...], tensors: Tensors, channels: int | None = None) -> Any:
+def _sequence(
+    isa: str, layers: tuple[graph.Layer, ...], tensors: Tensors, channels: int | None = None
+) -> _core.Sequence:
     sequence = _core.Sequence(isa, _in_channels(layers) if channels is None else channels)
     for layer in layers:
         _add(layer, sequence, isa, tensors)
@@ -198,8 +202,7 @@ def _(layer: graph.Residual, sequence: _core.Sequence, isa: str, tensors: Tensor
     if layer.shortcut is not None:
         if layer.shortcut.kernel != 1 or layer.shortcut.stride != 1 or layer.shortcut.groups != 1:
             raise UnsupportedError("the native engine needs the shortcut of a residual to be a 1x1 convolution")
-        shortcut = tensors[f"{layer.shortcut.name}.weight"][:, :, 0]
-        shortcut = np.ascontiguousarray(shortcut)
+        shortcut = np.ascontiguousarray(tensors[f"{layer.shortcut.name}.weight"][:, :, 0])
         shortcut_bias = tensors[f"{layer.shortcut.name}.bias"] if layer.shortcut.bias else None
     sequence.residual(
         _sequence(isa, tuple(body), tensors, channels=sequence.out_channels),

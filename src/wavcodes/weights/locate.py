@@ -39,7 +39,7 @@ def locate(spec: CodecSpec, weights: str | os.PathLike[str] | None = None) -> tu
     source = spec.weights
     if weights is None:
         return tuple(_published(spec, file) for file in source.files)
-    if Path(weights).exists():
+    if os.path.exists(weights):  # False, not an exception, for a path that nobody may look at
         return tuple(Located(path, verified=False) for path in _local(spec, Path(weights)))
     match = _HUB_ID.fullmatch(weights) if isinstance(weights, str) else None
     if match is None:
@@ -57,7 +57,7 @@ def _local(spec: CodecSpec, path: Path) -> list[Path]:
         if len(names) > 1:
             raise ModelError(f"expected a folder with {', '.join(names)} for {spec.name}, got the file {path}")
         return [path]
-    missing = [name for name in names if not (path / name).is_file()]
+    missing = [name for name in names if not os.path.isfile(path / name)]
     if missing:
         raise ModelError(f"expected {', '.join(names)} in {path} for {spec.name}; it lacks {', '.join(missing)}")
     return [path / name for name in names]
@@ -91,15 +91,15 @@ def _fetched(file: WeightFile, fetch: Callable[[bool], Path]) -> Located:
     except IntegrityError as first:
         try:
             path = fetch(True)
-        except (IntegrityError, ModelError) as second:
-            raise ModelError(
-                f"{first}; on fetching it again: {second}. Try again later, or pass weights=FOLDER with the right files"
-            ) from second
+        except IntegrityError as second:
+            raise ModelError(f"{second}, twice in a row; pass weights=FOLDER with the right files") from second
+        except ModelError as second:
+            raise ModelError(f"{first}; {second}") from second
     return Located(path, verified=file.sha256 is not None)
 
 
 def _cached(file: WeightFile, target: Path, again: bool) -> Path:
-    if not again and target.is_file():
+    if not again and os.path.isfile(target):
         return _checked(file, target)
     download.download(file, target)
     return target

@@ -1,0 +1,152 @@
+// Digests of what every layer gives, on every instruction set of this build: they are the same on all of them, and the
+// same on every other machine. Needs no Python, so that a cross-compiled build can run it in an emulator.
+#include <cstdint>
+#include <cstdio>
+#include <string>
+
+#include "layers.h"
+#include "quantizers.h"
+
+using namespace wavcodes;
+
+namespace {
+
+// Numbers in [-1, 1), always the same ones. Calls stand in statements of their own: C++ does not order arguments.
+class Random {
+   public:
+    float next() {
+        state_ = state_ * 6364136223846793005ull + 1442695040888963407ull;
+        return float(int32_t(state_ >> 40) - (1 << 23)) / float(1 << 23);
+    }
+    std::vector<float> many(size_t n, float scale) {
+        std::vector<float> v(n);
+        for (float& x : v) x = next() * scale;
+        return v;
+    }
+
+   private:
+    uint64_t state_ = 1;
+};
+
+uint64_t digest(const void* data, size_t bytes, uint64_t hash = 14695981039346656037ull) {
+    for (size_t i = 0; i < bytes; i++) hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 1099511628211ull;
+    return hash;
+}
+
+// Pushes `count` rows in pieces of 1, 2, 3, ... rows and digests the output.
+uint64_t run(const Sequence& sequence, Random& random, size_t count, int threads) {
+    Sequence::State state = sequence.start();
+    for (size_t given = 0, piece = 1; given < count; given += piece, piece++) {
+        const size_t n = std::min(piece, count - given), channels = sequence.in_channels;
+        const std::vector<float> rows = random.many(n * channels, 2.0f);
+        std::copy(rows.begin(), rows.end(), state.queues.front().append(n));
+        state.queues.front().ended = given + n == count;
+        sequence.advance(state, true, threads);
+    }
+    const Rows& out = state.queues.back();
+    return digest(out.row(0), out.size() * out.channels() * sizeof(float));
+}
+
+uint64_t activations(const Kernels& kernels) {
+    std::vector<float> x, y;
+    for (int i = -40000; i <= 40000; i++) x.push_back(float(i) * 0.0025f);
+    uint64_t hash = 0;
+    for (Act act : {Act::elu, Act::leaky_relu, Act::gelu, Act::tanh}) {
+        y.resize(x.size());
+        kernels.activate(x.data(), y.data(), x.size(), act, 0.3f);
+        hash = digest(y.data(), y.size() * sizeof(float), hash);
+    }
+    return hash;
+}
+
+uint64_t network(const Kernels& kernels, int threads) {
+    Random random;
+    std::vector<std::vector<float>> kept;
+    auto tensor = [&](size_t n, float scale) {
+        kept.push_back(random.many(n, scale));
+        return Tensor{kept.back().data()};
+    };
+    auto conv = [&](Sequence& s, ConvShape shape) {
+        const size_t inputs = size_t(shape.in / shape.groups) * shape.kernel;
+        const Tensor weight = tensor(inputs * shape.out, 1.5f / std::max<size_t>(1, inputs / 4));
+        const Tensor bias = tensor(shape.out, 0.1f);
+        if (shape.groups == shape.in && shape.groups > 1)
+            s.add(std::make_unique<DepthwiseConv>(kernels, shape, weight, bias));
+        else
+            s.add(std::make_unique<Conv>(kernels, shape, weight, bias));
+    };
+    Sequence s(kernels, 1);
+    conv(s, {1, 40, 7, 1, 1, 1, 6, 0, true, false});
+    for (bool projected : {false, true}) {
+        auto body = std::make_unique<Sequence>(kernels, 40);
+        body->add_activation(Act::elu, 0);
+        conv(*body, {40, 20, 3, 1, 3, 1, 6, 0, false, false});
+        body->add_activation(Act::gelu, 0);
+        const Tensor weight = tensor(40 * 20, 0.2f), bias = tensor(40, 0.1f);
+        const Tensor shortcut = projected ? tensor(40 * 40, 0.1f) : Tensor{};
+        const ConvShape last{20, 40, 1, 1, 1, 1, 0, 0, false, false};
+        s.add(std::make_unique<Residual>(
+            std::move(body),
+            std::make_unique<Conv>(kernels, last, weight, bias, shortcut, Tensor{}, projected ? 40 : 0)));
+    }
+    conv(s, {40, 72, 10, 5, 1, 1, 5, 0, true, true});
+    const Tensor gain = tensor(72, 1.0f), offset = tensor(72, 0.1f);
+    s.add(std::make_unique<LayerNorm>(kernels, 72, gain, offset, 1e-5f));
+    conv(s, {72, 72, 7, 1, 1, 72, 3, 3, false, false});
+    s.add(std::make_unique<Lstm>(kernels, 72,
+                                 std::vector<Lstm::Weights>{{tensor(4 * 72 * 72, 0.1f), tensor(4 * 72 * 72, 0.1f),
+                                                             tensor(4 * 72, 0.1f), tensor(4 * 72, 0.1f)},
+                                                            {tensor(4 * 72 * 72, 0.1f), tensor(4 * 72 * 72, 0.1f),
+                                                             tensor(4 * 72, 0.1f), tensor(4 * 72, 0.1f)}}));
+    const Tensor up = tensor(72 * 12 * 8, 0.05f), up_bias = tensor(24, 0.1f);
+    s.add(std::make_unique<ConvTranspose>(kernels, 72, 24, 8, 4, 2, 4, up, up_bias));
+    s.add_activation(Act::leaky_relu, 0.3f);
+    conv(s, {24, 1, 7, 1, 1, 1, 3, 3, false, false});
+    s.add_activation(Act::tanh, 0);
+    return run(s, random, 1000, threads);
+}
+
+uint64_t quantizer(const Kernels& kernels, int threads) {
+    Random random;
+    Quantizer euclidean(kernels, 24, 100), cosine(kernels, 24, 100);
+    for (int k = 0; k < 4; k++) {
+        euclidean.add_euclidean(random.many(100 * 24, 1.0f).data());
+        const std::vector<float> in = random.many(6 * 24, 1.0f), in_bias = random.many(6, 1.0f);
+        const std::vector<float> out = random.many(24 * 6, 1.0f), out_bias = random.many(24, 1.0f);
+        const std::vector<float> book = random.many(100 * 6, 1.0f);
+        cosine.add_cosine(6, in.data(), in_bias.data(), out.data(), out_bias.data(), book.data());
+    }
+    const std::vector<float> latent = random.many(200 * 24, 1.0f);
+    uint64_t hash = 0;
+    for (const Quantizer* q : {&euclidean, &cosine}) {
+        std::vector<int32_t> codes(200 * 4);
+        std::vector<float> back(latent.size());
+        q->encode(latent.data(), 200, 4, codes.data(), threads);
+        q->decode(codes.data(), 200, 4, back.data());
+        hash = digest(codes.data(), codes.size() * sizeof(int32_t), hash);
+        hash = digest(back.data(), back.size() * sizeof(float), hash);
+    }
+    return hash;
+}
+
+}  // namespace
+
+int main() {
+    uint64_t first = 0;
+    bool same = true;
+    for (const char* name : {"generic", "avx2", "avx512", "neon"}) {
+        const Kernels* kernels = find_kernels(name);
+        if (!kernels) continue;
+        for (int threads : {1, 3}) {
+            const uint64_t parts[] = {activations(*kernels), network(*kernels, threads), quantizer(*kernels, threads)};
+            const uint64_t all = digest(parts, sizeof parts);
+            std::printf("%s threads=%d activations=%016llx network=%016llx quantizer=%016llx\n", name, threads,
+                        (unsigned long long)parts[0], (unsigned long long)parts[1], (unsigned long long)parts[2]);
+            if (first == 0) first = all;
+            same = same && all == first;
+        }
+    }
+    std::printf("digest=%016llx\n", (unsigned long long)first);
+    if (!same) std::puts("FAILED: the instruction sets disagree");
+    return same ? 0 : 1;
+}

@@ -1,0 +1,122 @@
+"""`wavcodes decode`: files of codes to audio files, in memory that does not grow with their length."""
+
+from __future__ import annotations
+
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from .. import registry
+from ..audio import SUFFIXES, AudioWriter
+from ..containers import Header, Reader, Salvage, format_of, open_reader, salvage
+from ..errors import FormatError, InputError, IntegrityError
+from . import facts, jobs, pieces
+from .jobs import STREAM, Job
+from .report import Report
+
+if TYPE_CHECKING:
+    from ..codec import Codec
+
+
+def run(arguments: Namespace, report: Report) -> int:
+    """Decodes all inputs and gives the exit code."""
+    planned = jobs.plan(arguments, SUFFIXES)
+    loaded: dict[str, Codec] = {}
+
+    def load(name: str) -> Codec:
+        from .. import codec
+
+        if name not in loaded:
+            loaded[name] = codec.load(name, weights=arguments.weights, threads=arguments.threads)
+        return loaded[name]
+
+    return jobs.run(planned, lambda job: _decode(job, load, arguments, report), report)
+
+
+def _decode(job: Job, load: Callable[[str], Codec], arguments: Namespace, report: Report) -> None:
+    began = time.monotonic()
+    suffix = jobs.check_target(job, SUFFIXES, arguments.force)
+    with jobs.opened_source(job) as file:
+        source: Reader | Salvage = salvage(file) if arguments.salvage else _open(file, job.source, arguments.bandwidth)
+        header = source.header
+        codec = load(header.codec)
+        _check(header, codec, job, arguments.force, report)
+        num_codebooks = _num_codebooks(header, codec, arguments.bandwidth)
+        start, stop = _stretch(job, header, arguments)
+        more: dict[str, Any] = {}
+        if isinstance(source, Salvage):
+            report.note(f"{job.source_name}: {source.report().replace(chr(10), '; ')}")
+            more["lost"] = [[header.time(a), None if b is None else header.time(b)] for a, b in source.lost]
+            audio = pieces.cut(pieces.intact(source, codec, num_codebooks), start, stop)
+        elif start or arguments.stop is not None:
+            audio = pieces.between(source, codec, num_codebooks, start, stop)
+        else:
+            audio = pieces.whole(source.parts(), codec, num_codebooks)
+        length = None if stop is None or header.num_samples is None else stop - start
+        done = 0
+        with (
+            jobs.opened_target(job) as out,
+            AudioWriter(out, suffix, header.sample_rate, header.channels, length) as writer,
+            report.progress(job.source_name, None if length is None else length / header.sample_rate) as progress,
+        ):
+            for piece in audio:
+                writer.write(piece)
+                done += piece.shape[1]
+                progress.update(done / header.sample_rate)
+            if not done:
+                raise InputError(f"{job.source_name}: expected audio to decode, but there is none in what was asked for")
+    if writer.clipped:
+        report.detail(f"{job.target_name}: {writer.clipped} samples beyond full scale were clipped")
+    more["clipped"] = writer.clipped
+    facts.tell(report, "decode", job, {**facts.of_header(header, done), **more}, time.monotonic() - began)
+
+
+def _open(file: BinaryIO, name: str, bandwidth: float | None) -> Reader:
+    """A reader for `file`. Packets without a header are read with the number of codebooks that `bandwidth` means."""
+    try:
+        return open_reader(file, name)
+    except InputError:
+        if bandwidth is None:
+            raise
+    for candidate in map(registry.spec, registry.list_codecs()):
+        if bandwidth in candidate.bandwidths:
+            ...
+    raise
+
+
+def _check(header: Header, codec: Codec, job: Job, force: bool, report: Report) -> None:
+    """Compares what the file says about its codec with the codec."""
+    spec = codec.spec
+    for name in ("sample_rate", "channels", "hop_length", "codebook_size", "tail_frames"):
+        if getattr(header, name) != getattr(spec, name):
+            raise FormatError(
+                f"{job.source_name}: expected {name} = {getattr(spec, name)} for {spec.name}, got {getattr(header, name)}; "
+                "it was written by another program or version"
+            )
+    if header.weights_digest not in (None, codec.weights_digest):
+        other = f"{job.source_name}: was encoded with other weights of {spec.name} than those loaded here"
+        if not force:
+            raise IntegrityError(f"{other}; name the same with --weights, or use -f to decode it all the same")
+        report.note(f"{other}; decoded all the same")
+
+
+def _num_codebooks(header: Header, codec: Codec, bandwidth: float | None) -> int:
+    if bandwidth is None:
+        return header.num_codebooks
+    wanted = codec.spec.resolve_codebooks(bandwidth)
+    if wanted > header.num_codebooks:
+        most = codec.spec.bandwidth(header.num_codebooks)
+        raise InputError(f"expected a bandwidth of at most {most:g} kbps, which this file has, got {bandwidth:g}")
+    return wanted
+
+
+def _stretch(job: Job, header: Header, arguments: Namespace) -> tuple[int, int | None]:
+    """The samples that `--from` and `--to` select; the end is None where it is not known yet."""
+    start = round((arguments.start or 0.0) * header.sample_rate)
+    ends = [header.num_samples, None if arguments.stop is None else round(arguments.stop * header.sample_rate)]
+    stop = min((end for end in ends if end is not None), default=None)
+    if stop is not None and not start < stop:
+        length = "" if header.num_samples is None else f" lasts {header.num_samples / header.sample_rate:.3f} s;"
+        raise InputError(f"{job.source_name}:{length} --from {arguments.start or 0:g} selects nothing of it")
+    return start, stop

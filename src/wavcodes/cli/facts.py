@@ -1,0 +1,50 @@
+"""Facts of a file of codes, for people and for programs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..containers import Header
+from .jobs import STREAM, Job
+from .report import Report, size
+
+
+def of_header(header: Header, num_samples: int | None) -> dict[str, Any]:
+    """What a record says about the codes of a clip of `num_samples` samples (None: unknown)."""
+    frame_rate = header.sample_rate / header.hop_length
+    return {
+        "codec": header.codec,
+        "sample_rate": header.sample_rate,
+        "channels": header.channels,
+        "hop_length": header.hop_length,
+        "frame_rate": frame_rate,
+        "num_codebooks": header.num_codebooks,
+        "codebook_size": header.codebook_size,
+        "strides": list(header.strides),
+        "bandwidth": sum(1 / stride for stride in header.strides) * header.bits * frame_rate / 1000,
+        "num_samples": num_samples,
+        "duration": None if num_samples is None else num_samples / header.sample_rate,
+        "weights_digest": None if header.weights_digest is None else header.weights_digest.hex(),
+    }
+
+
+def tell(report: Report, command: str, job: Job, facts: dict[str, Any], elapsed: float) -> None:
+    """Says that a job is done; `elapsed` is in seconds."""
+    written = None if job.target == STREAM else os.path.getsize(job.target)
+    report.summary(
+        f"{job.source_name} -> {job.target_name}: {facts['codec']}, {facts['bandwidth']:g} kbps, "
+        f"{facts['duration']:.2f} s"
+        + ("" if written is None else f", {size(written)}")
+        + f", in {elapsed:.2f} s ({facts['duration'] / max(elapsed, 1e-9):.0f}x real time)"
+    )
+    report.record(
+        {
+            "command": command,
+            "input": job.source,
+            "output": job.target,
+            **facts,
+            "bytes": written,
+            "elapsed": elapsed,
+        }
+    )

@@ -1,0 +1,70 @@
+"""Audio of a file of codes in consecutive pieces, float32 `(channels, n)`: all of it, a stretch, or what is intact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..codes import Codes
+from ..containers import Reader, Salvage
+
+if TYPE_CHECKING:
+    from ..codec import Codec
+
+Pieces = Iterator[NDArray[np.float32]]
+
+_LEAD_IN = 1.0  # seconds decoded before a stretch and dropped, so that the decoder has settled when it begins
+
+
+def whole(parts: Iterable[Codes], codec: Codec, num_codebooks: int) -> Pieces:
+    """Audio of consecutive parts, decoded with their first `num_codebooks` books."""
+    decoder = codec.stream_decoder()
+    for part in parts:
+        yield decoder.push(part.codebooks(num_codebooks))
+    yield decoder.flush()
+
+
+def between(reader: Reader, codec: Codec, num_codebooks: int, start: int, stop: int | None) -> Pieces:
+    """Samples `start` to `stop` (None: the end); only the blocks that are needed are read."""
+    header = reader.header
+    cycle = header.cycle * header.hop_length
+    first = max(0, start - round(_LEAD_IN * header.sample_rate)) // cycle * cycle
+    until = None if stop is None else stop / header.sample_rate
+    parts = reader.between(first / header.sample_rate, until)
+    return cut(whole(parts, codec, num_codebooks), start - first, None if stop is None else stop - first)
+
+
+def intact(salvage: Salvage, codec: Codec, num_codebooks: int) -> Pieces:
+    """Audio of a damaged file: silence for every stretch that is lost, so that the rest keeps its place in time."""
+    header = salvage.header
+    given, run = 0, list[Codes]()
+    for i, (frame, codes) in enumerate(salvage.blocks):
+        if not run:
+            yield _silence(codec, frame * header.hop_length - given)
+            given = frame * header.hop_length
+        run.append(codes)
+        following = salvage.blocks[i + 1][0] if i + 1 < len(salvage.blocks) else None
+        if following != frame + codes.num_frames:
+            for piece in whole(run, codec, num_codebooks):
+                given += piece.shape[1]
+                yield piece
+            run = []
+    yield _silence(codec, (header.num_samples or 0) - given)
+
+
+def cut(pieces: Pieces, start: int, stop: int | None) -> Pieces:
+    """Samples `start` to `stop` (None: the end) of consecutive pieces."""
+    position = 0
+    for piece in pieces:
+        low, high = max(0, start - position), None if stop is None else stop - position
+        position += piece.shape[1]
+        yield piece[:, low:high]
+        if stop is not None and position >= stop:
+            return
+
+
+def _silence(codec: Codec, num_samples: int) -> NDArray[np.float32]:
+    return np.zeros((codec.spec.channels, max(0, num_samples)), np.float32)

@@ -1,0 +1,240 @@
+"""The native engine: right against the slow reference, and the same bits however it is run."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wavcodes import graph
+from wavcodes.engines.native import Engine, _core, isa
+from wavcodes.errors import InputError, UnsupportedError
+
+CONVOLUTIONS = [
+    graph.Conv1d("c", 1, 32, kernel=7, left=6, reflect=True),
+    graph.Conv1d("c", 32, 1, kernel=7, left=6, reflect=True),
+    graph.Conv1d("c", 3, 2, kernel=5, left=2, right=2),
+    graph.Conv1d("c", 32, 64, kernel=4, stride=2, left=2, reflect=True, complete=True),
+    graph.Conv1d("c", 5, 7, kernel=10, stride=5, left=5, reflect=True, complete=True),
+    graph.Conv1d("c", 4, 20, kernel=3, stride=3, left=0, reflect=True, complete=True),
+    graph.Conv1d("c", 4, 5, kernel=2, stride=3, complete=True),
+    graph.Conv1d("c", 6, 4, kernel=4, stride=4, left=1, right=2, reflect=True, complete=True),
+    graph.Conv1d("c", 16, 16, kernel=7, dilation=9, left=27, right=27),
+    graph.Conv1d("c", 8, 24, kernel=3, dilation=2, left=4, bias=False),
+    graph.Conv1d("c", 48, 48, kernel=7, groups=48, left=6),
+    graph.Conv1d("c", 20, 20, kernel=3, dilation=3, stride=2, groups=20, left=1, right=3),
+    graph.Conv1d("c", 128, 192, kernel=4, stride=2, groups=2, left=2),
+    graph.Conv1d("c", 12, 18, kernel=3, groups=3, left=2),
+    graph.Conv1d("c", 300, 80, kernel=11, left=10),
+    graph.Conv1d("c", 96, 100, kernel=1),
+]
+TRANSPOSED = [
+    graph.ConvTranspose1d("t", 64, 32, kernel=4, stride=2, trim_right=2),
+    graph.ConvTranspose1d("t", 7, 3, kernel=10, stride=5, trim_left=3, trim_right=2),
+    graph.ConvTranspose1d("t", 16, 1, kernel=64, stride=16, trim_right=48),
+    graph.ConvTranspose1d("t", 8, 4, kernel=7, stride=3),
+    graph.ConvTranspose1d("t", 8, 6, kernel=3, stride=3),
+    graph.ConvTranspose1d("t", 128, 64, kernel=4, stride=2, groups=4, trim_right=2),
+    graph.ConvTranspose1d("t", 12, 6, kernel=5, stride=2, groups=3, trim_left=1, trim_right=1),
+]
+OTHERS = [
+    graph.LayerNorm("n", 19),
+    graph.LayerNorm("n", 128),
+    graph.Lstm("l", 24, 2),
+    graph.Lstm("l", 128, 1),
+    graph.Residual((graph.Elu(), graph.Conv1d("a", 12, 6, kernel=3, left=2, reflect=True), graph.Elu(),
+                    graph.Conv1d("b", 6, 12, kernel=1)), graph.Conv1d("s", 12, 12, kernel=1)),
+    graph.Residual((graph.LeakyRelu(0.2), graph.Conv1d("a", 16, 16, kernel=7, dilation=9, left=27, right=27),
+                    graph.Conv1d("b", 16, 16, kernel=1))),
+    graph.Residual((graph.Conv1d("a", 32, 32, kernel=7, groups=32, left=6), graph.LayerNorm("n", 32),
+                    graph.Conv1d("b", 32, 64, kernel=1), graph.Gelu(), graph.Conv1d("c", 64, 32, kernel=1))),
+]  # fmt: skip
+LENGTHS = [1, 2, 6, 7, 8, 9, 17, 48, 100]
+
+
+def random_tensors(layers, seed=0):
+    rng = np.random.default_rng(seed)
+    network = graph.Network(layers, graph.EuclideanRvq("q", 0, 1, 1), ())
+    return {
+        name: (rng.standard_normal(shape) / max(1, np.prod(shape[1:])) ** 0.5).astype(np.float32)
+        for name, shape in graph.tensor_shapes(network).items()
+    }
+
+
+def sequence(layers, tensors, name=""):
+    """A stream maker for bare layers: an engine whose encoder they are."""
+    quantizer = graph.EuclideanRvq("q", 0, 1, 1)
+    decoder = (graph.Conv1d("unused", 1, 1, kernel=1, bias=False),)
+    return Engine(graph.Network(layers, quantizer, decoder), {**tensors, "unused.weight": np.ones((1, 1, 1), np.float32)})
+
+
+def run(engine, rows, cuts=(), threads=1):
+    stream = engine.encoder()
+    pieces = [stream.push(np.ascontiguousarray(part), threads) for part in np.split(rows, list(cuts))]
+    return np.concatenate([*pieces, stream.flush(threads)])
+
+
+def channels(layer):
+    return getattr(layer, "in_channels", None) or getattr(layer, "channels", None) or channels_of_body(layer)
+
+
+def channels_of_body(layer):
+    return next(one.in_channels for one in layer.body if isinstance(one, graph.Conv1d))
+
+
+@pytest.mark.parametrize("layer", CONVOLUTIONS + TRANSPOSED + OTHERS, ids=repr)
+def test_layer_matches_the_reference(layer):
+    tensors = random_tensors((layer,))
+    engine = sequence((layer,), tensors)
+    for length in LENGTHS:
+        x = np.random.default_rng(length).standard_normal((length, channels(layer))).astype(np.float32)
+        expected = reference.run((layer,), tensors, x.astype(np.float64))
+        actual = run(engine, x)
+        assert actual.shape == expected.shape
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("layer", [graph.Elu(), graph.LeakyRelu(0.3), graph.Gelu(), graph.Tanh()], ids=repr)
+def test_activation_matches_float64(layer):
+    identity = graph.Conv1d("c", 1, 1, kernel=1, bias=False)
+    x = np.concatenate([np.linspace(-100, 100, 4001), np.linspace(-1, 1, 4001), [0.0, -0.0, 1e-30, -1e-30, 1e30, -1e30]])
+    x = x.astype(np.float32)[:, np.newaxis]
+    tensors = {"c.weight": np.ones((1, 1, 1), np.float32)}
+    expected = reference.run((layer,), {}, x.astype(np.float64))
+    for layers in ((identity, layer), (identity, graph.TrimStart(0), layer)):  # fused into the convolution, and alone
+        actual = run(sequence(layers, tensors), x)
+        np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=3e-7)
+
+
+@pytest.mark.parametrize("length", [1, 5, 319, 320, 321])
+def test_the_ends_of_a_signal(length):
+    x = np.arange(1, length + 1, dtype=np.float32)[:, np.newaxis]
+    layers = (graph.Conv1d("c", 1, 1, kernel=1, bias=False), graph.PadEnd(320, extra=7), graph.TrimStart(3))
+    y = run(sequence(layers, {"c.weight": np.ones((1, 1, 1), np.float32)}), x)
+    padded = -(-length // 320) * 320 + 7
+    assert y[:, 0].tolist() == [*range(1, length + 1), *[0] * (padded - length)][3:]
+
+
+# ---- one answer ----
+
+SMALL = (
+    graph.PadEnd(12, extra=12),
+    graph.Conv1d("in", 1, 24, kernel=7, left=6, reflect=True),
+    graph.Residual(
+        (
+            graph.Elu(),
+            graph.Conv1d("r.a", 24, 12, kernel=3, dilation=2, left=4, reflect=True),
+            graph.Elu(),
+            graph.Conv1d("r.b", 12, 24, kernel=1),
+        ),
+        graph.Conv1d("r.s", 24, 24, kernel=1),
+    ),
+    graph.Elu(),
+    graph.Conv1d("down", 24, 40, kernel=8, stride=4, left=4, reflect=True, complete=True),
+    graph.Residual(
+        (
+            graph.Conv1d("x.a", 40, 40, kernel=7, groups=40, left=3, right=3),
+            graph.LayerNorm("x.n", 40),
+            graph.Conv1d("x.b", 40, 80, kernel=1),
+            graph.Gelu(),
+            graph.Conv1d("x.c", 80, 40, kernel=1),
+        )
+    ),
+    graph.Lstm("lstm", 40, 2),
+    graph.LeakyRelu(0.3),
+    graph.ConvTranspose1d("up", 40, 16, kernel=6, stride=3, trim_left=1, trim_right=2),
+    graph.Residual((graph.LeakyRelu(0.3), graph.Conv1d("y.a", 16, 16, kernel=3, groups=2, left=2))),
+    graph.Conv1d("out", 16, 1, kernel=7, left=3, right=3),
+    graph.Tanh(),
+)
+SMALL_TENSORS = random_tensors(SMALL, seed=3)
+
+
+def available_sets():
+    names = []
+    for name in ("generic", "avx2", "avx512", "neon"):
+        try:
+            names.append(_core.kernels(name))
+        except ValueError:
+            continue
+    return names
+
+
+def engines():
+    with pytest.MonkeyPatch.context() as patch:
+        for name in available_sets():
+            patch.setenv("WAVCODES_ISA", name)
+            assert isa() == name
+            yield name, sequence(SMALL, SMALL_TENSORS)
+
+
+ENGINES = dict(engines())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    length=st.integers(1, 400),
+    cuts=st.lists(st.integers(0, 400), max_size=12),
+    name=st.sampled_from(sorted(ENGINES)),
+    threads=st.sampled_from([1, 2, 4]),
+)
+def test_same_bits_in_any_pieces_on_any_threads_and_instruction_set(length, cuts, name, threads):
+    x = np.random.default_rng(length).standard_normal((length, 1)).astype(np.float32)
+    whole = run(ENGINES["generic"], x)
+    pieces = run(ENGINES[name], x, sorted(min(cut, length) for cut in cuts), threads)
+    assert whole.tobytes() == pieces.tobytes()
+    np.testing.assert_allclose(whole, reference.run(SMALL, SMALL_TENSORS, x.astype(np.float64)), rtol=0, atol=1e-5)
+
+
+def test_sample_by_sample():
+    x = np.random.default_rng(0).standard_normal((150, 1)).astype(np.float32)
+    for engine in ENGINES.values():
+        assert run(engine, x, range(1, 150)).tobytes() == run(ENGINES["generic"], x).tobytes()
+
+
+def test_quantizers_give_the_same_codes_on_every_instruction_set(monkeypatch):
+    rng = np.random.default_rng(1)
+    latent = rng.standard_normal((131, 24)).astype(np.float32)
+    for quantizer in (graph.EuclideanRvq("q", 5, 100, 24), graph.CosineRvq("q", 5, 100, 24, 6)):
+        tensors = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in quantizer.tensors()}
+        network = graph.Network(SMALL, quantizer, SMALL)
+        expected = reference.quantize(quantizer, tensors, latent.astype(np.float64), 5)
+        digests = set()
+        for name in ENGINES:
+            monkeypatch.setenv("WAVCODES_ISA", name)
+            engine = Engine(network, {**SMALL_TENSORS, **tensors})
+            for threads in (1, 2, 3):
+                codes = engine.quantize(latent, 5, threads)
+                decoded = engine.dequantize(codes)
+                digests.add(hashlib.sha256(codes.tobytes() + decoded.tobytes()).hexdigest())
+        assert len(digests) == 1
+        np.testing.assert_array_equal(codes, expected)
+        np.testing.assert_allclose(
+            decoded, reference.dequantize(quantizer, tensors, expected), rtol=0, atol=1e-4
+        )
+
+
+def test_equal_scores_take_the_lowest_code():
+    book = np.zeros((70, 4), np.float32)
+    book[[13, 50, 69]] = 1.0
+    network = graph.Network(SMALL, graph.EuclideanRvq("q", 1, 70, 4), SMALL)
+    codes = Engine(network, {**SMALL_TENSORS, "q.0.codebook": book}).quantize(np.ones((3, 4), np.float32), 1, 1)
+    assert codes.ravel().tolist() == [13, 13, 13]
+
+
+# ---- misuse ----
+
+
+def test_an_unknown_instruction_set_is_named(monkeypatch):
+    monkeypatch.setenv("WAVCODES_ISA", "mmx")
+    with pytest.raises(UnsupportedError, match="WAVCODES_ISA=mmx"):
+        isa()
+
+
+def test_a_flushed_stream_takes_no_more():
+    stream = ENGINES["generic"].encoder()
+    stream.flush(1)
+    with pytest.raises(InputError, match="flushed"):
+        stream.push(np.zeros((4, 1), np.float32), 1)

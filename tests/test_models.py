@@ -1,0 +1,226 @@
+"""Each model family, as graph and tensors run by the reference interpreter, against its upstream implementation."""
+
+import importlib.util
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import peers
+import pytest
+import reference
+
+import wavcodes
+from wavcodes.errors import ModelError
+from wavcodes.graph import tensor_shapes
+from wavcodes.models import encodec, lyra
+from wavcodes.models import wavcodes as own
+from wavcodes.weights import check, tflite
+
+OWN_WEIGHTS = Path(wavcodes.__file__).parent / "data" / "wavcodes_16khz.safetensors"
+
+
+def speech(shared: Path, num_samples: int) -> np.ndarray:
+    """The first samples of a clip of speech at 16 kHz."""
+    import soundfile
+
+    audio, sample_rate = soundfile.read(shared / "audio" / "test" / "speech_f_en_16k_libri_1088.flac", dtype="float32")
+    assert sample_rate == 16_000
+    return audio[:num_samples]
+
+
+def assert_codes_agree(network, tensors, latent: np.ndarray, codes: np.ndarray) -> None:
+    """`codes` (T, K) from upstream are those of the reference, but for choices that rounding decides."""
+    ours = reference.quantize(network.quantizer, tensors, latent, codes.shape[1])
+    differing = np.flatnonzero((ours != codes).any(1))
+    first = (ours[differing] != codes[differing]).argmax(1)
+    margins = reference.margins(network.quantizer, tensors, latent[differing], codes[differing])
+    assert np.all(np.abs(margins[np.arange(len(differing)), first]) < 1e-5)
+    assert len(differing) <= max(1, len(codes) // 100)
+
+
+@pytest.fixture(scope="module")
+def encodec_24khz(peer, tmp_path_factory):
+    """Upstream's model, and ours: the network and its tensors."""
+    peer("transformers")
+    model, path = peers.encodec_peer(seed=1, folder=tmp_path_factory.mktemp("encodec"))
+    network = encodec.network(encodec.ENCODEC_24KHZ)
+    return model, network, check(encodec.tensors((path,)), tensor_shapes(network), path.name)
+
+
+@pytest.mark.parametrize("num_samples", [1, 5, 6, 7, 319, 320, 321, 640, 6720, 24_000])
+def test_encodec_agrees_with_transformers(num_samples, encodec_24khz, peer):
+    torch = peer("torch")
+    model, network, tensors = encodec_24khz
+    audio = peers.sound(seed=num_samples, num_samples=num_samples)
+    with torch.no_grad():
+        latent = model.encoder(torch.from_numpy(audio)[None, None])[0].T.numpy()
+        encoded = model.encode(torch.from_numpy(audio)[None, None], bandwidth=24.0).audio_codes
+        decoded = model.decode(encoded, [None]).audio_values[0].T.numpy()
+    codes = encoded[0, 0].T.numpy()
+    assert codes.shape == (-(-num_samples // 320), 32)
+
+    ours = reference.run(network.encoder, tensors, audio[:, np.newaxis])
+    np.testing.assert_allclose(ours, latent, rtol=0, atol=1e-4)
+    assert_codes_agree(network, tensors, ours, codes)
+    sound = reference.run(network.decoder, tensors, reference.dequantize(network.quantizer, tensors, codes))
+    np.testing.assert_allclose(sound, decoded, rtol=0, atol=1e-4)
+
+
+def test_the_random_encodec_is_alive(encodec_24khz):
+    # Otherwise agreement would mean nothing: signals must not fade or explode, and frames must get different codes.
+    _, network, tensors = encodec_24khz
+    x = peers.sound(seed=2, num_samples=24_000)[:, np.newaxis]
+    for layer in network.encoder:
+        x = reference.run([layer], tensors, x)
+        assert 0.3 < x.std(0).mean() < 3
+    codes = reference.quantize(network.quantizer, tensors, x, 32)
+    assert min(len(np.unique(column)) for column in codes.T) > 20
+    for layer in network.decoder:
+        x = reference.run([layer], tensors, x)
+        assert 0.1 < x.std(0).mean() < 3
+
+
+def test_encodec_reads_every_published_layout(shared, monkeypatch):
+    # Each file lists its tensors part by part in the order of the modules, so equal draws for equal parts must end
+    # up as equal tensors of the graph, whatever their names.
+    network = encodec.network(encodec.ENCODEC_24KHZ)
+    found = {}
+    for name in ("hf_encodec_24khz.wg", "hf_encodec_24khz.param", "encodec_24khz.th"):
+        layout = json.loads((shared / "facts" / "weights" / "layouts" / f"{name}.json").read_text())
+        draws = {part: np.random.default_rng(seed) for seed, part in enumerate(("encoder", "quantizer", "decoder"))}
+        stored = {}
+        for tensor, (dtype, shape) in layout.items():
+            assert dtype == "float32"
+            stored[tensor] = draws[tensor.split(".")[0]].standard_normal(shape, np.float32)
+        monkeypatch.setattr(encodec, "read_safetensors", lambda path, stored=stored: stored)
+        found[name] = check(encodec.tensors((Path(name),)), tensor_shapes(network), name)
+    first, *others = found.values()
+    for other in others:
+        assert all(np.array_equal(first[tensor], other[tensor]) for tensor in first)
+
+
+@pytest.fixture(scope="module")
+def lyra_v2(shared):
+    """Paths of the TFLite files, the network and its tensors."""
+    folder = shared / "weights" / "lyra_v2_1.2"
+    paths = tuple(folder / f"{name}.tflite" for name in ("soundstream_encoder", "quantizer", "lyragan"))
+    network = lyra.network()
+    return paths, network, check(lyra.tensors(paths), tensor_shapes(network), "Lyra v2")
+
+
+def frame_by_frame(interpreter, rows: np.ndarray) -> np.ndarray:
+    """Output of a LiteRT model for one row after the other; its history starts afresh."""
+    interpreter.allocate_tensors()
+    (source,), (target,) = interpreter.get_input_details(), interpreter.get_output_details()
+    outputs = []
+    for row in rows:
+        interpreter.set_tensor(source["index"], row.reshape(source["shape"]))
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(target["index"]).ravel())
+    return np.array(outputs)
+
+
+def test_lyra_agrees_with_litert(lyra_v2, shared, peer):
+    paths, network, tensors = lyra_v2
+    interpreters = [partial(peer("ai_edge_litert.interpreter").Interpreter, str(path)) for path in paths]
+    audio = speech(shared, 40_123)
+    frames = np.pad(audio, (0, -len(audio) % 320)).reshape(-1, 320)
+
+    latent = frame_by_frame(interpreters[0](), frames)
+    ours = reference.run(network.encoder, tensors, audio[:, np.newaxis])
+    np.testing.assert_allclose(ours, latent, rtol=0, atol=1e-4)
+
+    quantizer = interpreters[1]()
+    encode, decode = quantizer.get_signature_runner("encode"), quantizer.get_signature_runner("decode")
+    encoded = [encode(input_frames=row.reshape(1, 1, 64), num_quantizers=np.int32(46)) for row in latent]
+    (output,) = (name for name, value in encoded[0].items() if value.shape == (46, 1, 1))
+    indices = [outputs[output].astype(np.int32) for outputs in encoded]
+    codes = np.array(indices)[:, :, 0, 0]
+    assert_codes_agree(network, tensors, latent, codes)
+
+    quantized = np.array([decode(encoding_indices=index)["output_0"].ravel() for index in indices])
+    np.testing.assert_allclose(
+        reference.dequantize(network.quantizer, tensors, codes), quantized, rtol=0, atol=1e-4 * np.abs(quantized).max()
+    )
+    sound = reference.run(network.decoder, tensors, quantized)
+    decoded = frame_by_frame(interpreters[2](), quantized)
+    np.testing.assert_allclose(sound[:, 0], decoded.ravel(), rtol=0, atol=1e-4)
+    assert np.corrcoef(sound[: len(audio), 0], audio)[0, 1] > 0.92
+
+
+def test_lyra_starts_from_silence_and_decodes_with_the_books_it_encodes_with(lyra_v2):
+    (encoder, quantizer, decoder), network, tensors = lyra_v2
+    for path in (encoder, decoder):
+        initial = [tensor.data for tensor in tflite.read(path)[1].tensors if tensor.data is not None]
+        assert initial
+        assert not any(values.any() for values in initial)
+    decode = tflite.read(quantizer)[0]
+    made_by = {operator.outputs[0]: operator for operator in decode.operators}
+    lookups = [operator for operator in decode.operators if operator.name == "GATHER"]
+    for lookup in lookups:
+        # Its index is cut out of the list of all codes, and where it begins says which book this is.
+        table, index = lookup.inputs
+        k = decode.tensors[made_by[index].inputs[1]].data[0]
+        np.testing.assert_array_equal(decode.tensors[table].data, tensors[f"quantizer.{k}.codebook"])
+    assert len(lookups) == network.quantizer.num_codebooks
+
+
+def test_lyra_refuses_other_files(lyra_v2):
+    (encoder, quantizer, decoder), network, _ = lyra_v2
+    for paths in ((decoder, quantizer, encoder), (quantizer, quantizer, decoder)):
+        with pytest.raises(ModelError, match=r"expected a file of Lyra v2, version 1.2"):
+            lyra.tensors(paths)
+    with pytest.raises(ModelError, match=r"46 missing: quantizer.0.codebook"):
+        check(lyra.tensors((encoder, encoder, decoder)), tensor_shapes(network), "x")
+
+
+@pytest.fixture(scope="module")
+def wavcodes_16khz():
+    network = own.network(own.WAVCODES_16KHZ)
+    return network, check(own.tensors((OWN_WEIGHTS,)), tensor_shapes(network), OWN_WEIGHTS.name)
+
+
+@pytest.mark.parametrize("num_samples", [320, 640, 32_000])
+def test_own_codec_agrees_with_its_training_code(num_samples, wavcodes_16khz, shared, peer):
+    torch, safetensors = peer("torch"), peer("safetensors.torch")
+    network, tensors = wavcodes_16khz
+    folder = shared / "weights" / "start"
+    spec = importlib.util.spec_from_file_location("start_reference", folder / "reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    model = module.Codec(**json.loads((folder / "config.json").read_text())).eval()
+    model.load_state_dict({n: v.float() for n, v in safetensors.load_file(folder / "weights.safetensors").items()})
+    audio = speech(shared, num_samples)
+    with torch.no_grad():
+        batch = torch.from_numpy(audio)[None]
+        latent = model.encode(torch.nn.functional.pad(batch, (0, 320)))[0].numpy()
+        codes = model.codes(batch)
+        decoded = model.audio(codes)[0].numpy()
+
+    ours = reference.run(network.encoder, tensors, audio[:, np.newaxis])
+    np.testing.assert_allclose(ours, latent, rtol=0, atol=1e-4)
+    assert_codes_agree(network, tensors, ours, codes[0].T.numpy())
+    quantized = reference.dequantize(network.quantizer, tensors, codes[0].T.numpy())
+    sound = reference.run(network.decoder, tensors, quantized)[:, 0]
+    np.testing.assert_allclose(sound, decoded, rtol=0, atol=1e-4)
+    assert sound.shape == audio.shape
+
+
+def test_own_codec_completes_its_last_frame(wavcodes_16khz):
+    network, tensors = wavcodes_16khz
+    audio = np.random.default_rng(3).standard_normal((1001, 1)) * 0.1
+    padded = reference.run(network.encoder, tensors, np.pad(audio, ((0, 279), (0, 0))))
+    np.testing.assert_array_equal(reference.run(network.encoder, tensors, audio), padded)
+    assert len(padded) == 1280 // 320 + 1
+
+
+def test_own_codec_reports_weights_that_do_not_fit(tmp_path, wavcodes_16khz):
+    from safetensors.numpy import load_file, save_file
+
+    stored = load_file(OWN_WEIGHTS)
+    del stored["db1.0.p2.bias"]
+    stored["eb2.0.g"] = stored["eb2.0.g"][:-1]
+    save_file(stored, tmp_path / "damaged.safetensors")
+    with pytest.raises(ModelError, match=r"1 missing: db1.0.p2.bias \(256,\); 2 unexpected: (db1.0.g|eb2.0.g)"):
+        check(own.tensors((tmp_path / "damaged.safetensors",)), tensor_shapes(wavcodes_16khz[0]), "damaged")

@@ -1,0 +1,105 @@
+"""Every entry of the registry is complete, true to its own network, and found by the names that people type."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from wavcodes import registry
+from wavcodes.errors import InputError
+from wavcodes.graph import tensor_shapes
+from wavcodes.weights import check, digest, locate
+
+ALL = registry.list_codecs()
+
+
+def test_the_codecs() -> None:
+    assert ALL == ["encodec_24khz", "lyra_v2", "wavcodes_16khz"]
+    assert registry.DEFAULT_CODEC in ALL and registry.spec(registry.DEFAULT_CODEC).weights.packaged
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_facts_agree_with_each_other_and_with_the_network(name: str) -> None:
+    entry = registry.checkpoint(name)
+    spec, network = entry.spec, entry.network()
+    assert spec.name == name and spec.description
+    assert network.quantizer.num_codebooks == spec.num_codebooks == len(spec.strides)
+    assert network.quantizer.codebook_size == spec.codebook_size
+    assert list(spec.bandwidths) == sorted(set(spec.bandwidths)) and spec.default_bandwidth in spec.bandwidths
+    for bandwidth in spec.bandwidths:  # each is met exactly by some number of codebooks
+        assert spec.bandwidth(spec.resolve_codebooks(bandwidth=bandwidth)) == pytest.approx(bandwidth, rel=1e-12)
+    shapes = tensor_shapes(network)
+    assert shapes and all(min(shape, default=1) > 0 for shape in shapes.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "books"),
+    [
+        ("encodec_24khz", {1.5: 2, 3.0: 4, 6.0: 8, 12.0: 16, 24.0: 32}),
+        ("lyra_v2", {3.2: 16, 6.0: 30, 9.2: 46}),
+        ("wavcodes_16khz", {k / 2: k for k in range(1, 13)}),
+    ],
+)
+def test_codebooks_of_each_bandwidth(name: str, books: dict[float, int]) -> None:
+    spec = registry.spec(name)
+    assert {bandwidth: spec.resolve_codebooks(bandwidth=bandwidth) for bandwidth in spec.bandwidths} == books
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_weights_are_pinned_and_licensed(name: str) -> None:
+    source = registry.spec(name).weights
+    assert source.files and source.licence
+    for file in source.files:
+        assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
+        assert file.url is None or file.url.startswith("https://")
+        assert source.packaged or file.url is not None or source.repo is not None
+    assert (source.repo is None) == (source.revision is None)
+    assert source.revision is None or re.fullmatch("[0-9a-f]{40}", source.revision)
+
+
+def test_pins_are_those_of_the_collected_facts(shared: Path) -> None:
+    facts = json.loads((shared / "facts/weights/registry.json").read_text())["artifacts"]
+    published = {(fact["file"], fact["sha256"], fact["bytes"]): fact for fact in facts}
+    for name in ALL:
+        source = registry.spec(name).weights
+        for file in source.files:
+            if not source.packaged:
+                fact = published[file.name, file.sha256, file.size]
+                assert fact["url"].endswith(file.url or f"/{source.repo}/resolve/{source.revision}/{file.name}")
+
+
+def test_the_packaged_weights_fit_their_network() -> None:
+    entry = registry.checkpoint("wavcodes_16khz")
+    paths = tuple(found.path for found in locate(entry.spec))
+    tensors = check(entry.tensors(paths), tensor_shapes(entry.network()), "package")
+    gains = 2 * 128 + 2 * 176 + 2 * 256 + 4 * 160  # one per channel of each block, folded into the layer before
+    assert sum(value.size for value in tensors.values()) == 1_967_345 - gains
+    assert len(digest(tensors)) == 32
+
+
+def test_the_real_lyra_files_fit_their_network(shared: Path) -> None:
+    entry = registry.checkpoint("lyra_v2")
+    found = locate(entry.spec, shared / "weights/lyra_v2_1.2")
+    check(entry.tensors(tuple(one.path for one in found)), tensor_shapes(entry.network()), "shared")
+
+
+@pytest.mark.parametrize(("typed", "name"), [("EnCodec-24kHz", "encodec_24khz"), ("LYRA_V2", "lyra_v2")])
+def test_names_as_people_type_them(typed: str, name: str) -> None:
+    assert registry.checkpoint(typed) is registry.checkpoint(name)
+    assert registry.spec(typed).name == name
+
+
+@pytest.mark.parametrize(
+    ("typed", "near"), [("encodec", "encodec_24khz"), ("lyra", "lyra_v2"), ("wavcodes", "wavcodes_16khz")]
+)
+def test_an_unknown_name_is_answered_with_the_nearest_and_the_list(typed: str, near: str) -> None:
+    with pytest.raises(InputError, match=f"did you mean {near}") as caught:
+        registry.spec(typed)
+    assert all(name in str(caught.value) for name in ALL)
+
+
+def test_a_name_that_is_near_to_nothing_gets_the_list_only() -> None:
+    with pytest.raises(InputError) as caught:
+        registry.spec("???")
+    assert "did you mean" not in str(caught.value) and all(name in str(caught.value) for name in ALL)
