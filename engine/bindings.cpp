@@ -93,7 +93,7 @@ class Stream {
             if (!lock) throw std::runtime_error("this stream is in use by another thread; give each thread its own");
             Rows &in = state_.queues.front(), &out = state_.queues.back();
             if (in.ended) throw std::runtime_error("this stream has been flushed; start a new one");
-            if (count) std::memcpy(in.append(count), rows, count * in.channels() * sizeof(float));
+            if (count) sequence_.append(state_, rows, count);
             in.ended = end;
             sequence_.advance(state_, true, threads);
             given = out.size();

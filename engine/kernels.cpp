@@ -38,14 +38,14 @@ static void activate(const float* x, float* y, size_t n, Act act, float slope) {
 
 // ---- product -------------------------------------------------------------------------------------------------
 
-// Weights of one pass over the rows; about what the second-level cache keeps beside the rows.
-static constexpr int pass_bytes = 256 << 10;
+// Weights of one pass over the rows: they stay in the first-level cache while the rows go by.
+static constexpr int pass_bytes = 24 << 10;
 static constexpr int max_pieces = 72;
 
 struct Pass {
     Segment pieces[max_pieces];
     int num_pieces;
-    const float* weights;
+    const float *weights, *next;
     bool first, last;
 };
 
@@ -63,6 +63,8 @@ static inline void tile(const Product& p, const Pass& pass, int row, float* out,
         const Segment& piece = pass.pieces[s];
         const ptrdiff_t stride = piece.stride;
         const float* x = piece.x + row * stride;
+        for (int r = 0; r < R; r++)  // the rows of the next tile
+            for (int i = 0; i < piece.length; i += 16) prefetch(x + (R + r) * stride + i);
         for (int i = 0; i < piece.length; i++, w += N * lanes, x++) {
             V weights[N];
 #pragma GCC unroll 4
@@ -104,6 +106,9 @@ template <int R, int N>
 static inline void tiles(const Product& p, const Pass& pass, int& row) {
     const bool whole = p.width == N * lanes;
     for (; row + R <= p.rows; row += R) {
+        // A share of the weights of the next pass, which follow those of this one.
+        constexpr int line = 16, lines = pass_bytes / int(sizeof(float)) / line;
+        for (int i = lines * row / p.rows; i < lines * (row + R) / p.rows; i++) prefetch_far(pass.next + i * line);
         if (!pass.last) {
             tile<R, N>(p, pass, row, p.scratch + ptrdiff_t(row) * N * lanes, N * lanes);
         } else if (whole) {
@@ -145,8 +150,9 @@ static void run_product(const Product& p) {
             used += length;
             pass.last = s + 1 == p.num_segments && done == p.segments[s].length;
             if (used == budget || pass.num_pieces == max_pieces || pass.last) {
+                pass.next = pass.weights + ptrdiff_t(used) * N * lanes;
                 run_pass<N>(p, pass);
-                pass.weights += ptrdiff_t(used) * N * lanes;
+                pass.weights = pass.next;
                 pass.first = false;
                 pass.num_pieces = 0;
                 used = 0;
@@ -225,6 +231,9 @@ static void layer_norm(const float* x, int rows, int channels, const float* weig
     }
 }
 
+// How far ahead of its use a weight is asked for: these weights are larger than the second-level cache.
+static constexpr int lstm_ahead = 1024;
+
 static void lstm_block(const LstmStep& s, int block) {
     constexpr int width = 2 * lanes;
     V acc[8];
@@ -234,6 +243,7 @@ static void lstm_block(const LstmStep& s, int block) {
     const float* w = s.weights + ptrdiff_t(block) * s.units * 4 * width;
     for (int i = 0; i < s.units; i++, w += 4 * width) {
         V h = set1(s.h[i]);
+        for (int g = 0; g < 8; g++) prefetch(w + lstm_ahead + g * lanes);
 #pragma GCC unroll 8
         for (int g = 0; g < 8; g++) acc[g] = fma(h, load(w + g * lanes), acc[g]);
     }

@@ -8,15 +8,17 @@ namespace wavcodes {
 namespace {
 
 // Output values that one piece of a layer's work writes: small enough to stay in the second-level cache.
-constexpr size_t piece_values = 96 << 10;
+constexpr size_t piece_values = 48 << 10;
 // Weights beyond this are worth waiting for `heavy_batch` rows: they are read from memory once per batch.
 constexpr size_t heavy_bytes = 512 << 10;
-constexpr size_t heavy_batch = 48;
+constexpr size_t heavy_batch = 96;
 constexpr size_t tile_rows = 12;  // multiple of the rows of most register tiles
 
 size_t piece_rows(size_t values_per_row) {
     return std::max<size_t>(1, piece_values / values_per_row / tile_rows) * tile_rows;
 }
+
+size_t batch_rows(const Matrix& matrix) { return matrix.bytes() > heavy_bytes ? heavy_batch : 1; }
 
 // -0.0 would make the sign of a sum of zeros depend on how many there are.
 float bias_at(Tensor bias, int j) { return bias.data ? bias.data[j] + 0.0f : 0.0f; }
@@ -38,8 +40,8 @@ Conv::Conv(const Kernels& kernels, const ConvShape& shape, Tensor weight, Tensor
     };
     auto start = [&](int j) { return bias_at(bias, j) + bias_at(shortcut_bias, j); };
     matrix_ = std::make_unique<Matrix>(kernels, own + shortcut_channels, ranges, value, start);
-    batch = matrix_->bytes() > heavy_bytes ? heavy_batch : 1;
-    limit = piece_rows(std::max(shape.out, shape.in * shape.stride));
+    batch = batch_rows(*matrix_);
+    limit = std::max(batch, piece_rows(std::max(shape.out, shape.in * shape.stride)));
 
     // A narrow output leaves most lanes empty. As a convolution of stride F it gives F rows at once; the weights
     // that this adds are zeros, which change no sum.
@@ -138,8 +140,8 @@ ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel
     };
     matrix_ = std::make_unique<Matrix>(kernels, taps_ * in_group, ranges, value,
                                        [&](int column) { return bias_at(bias, column % out); });
-    batch = matrix_->bytes() > heavy_bytes ? heavy_batch : 1;
-    limit = piece_rows(size_t(stride) * out);
+    batch = batch_rows(*matrix_);
+    limit = std::max(batch, piece_rows(size_t(stride) * out));
 }
 
 std::unique_ptr<State> ConvTranspose::start(Rows& in) const {
@@ -206,7 +208,7 @@ struct ResidualState : State {
 Residual::Residual(std::unique_ptr<Sequence> body, std::unique_ptr<Conv> last)
     : Layer(body->in_channels, last->out_channels), body_(std::move(body)), last_(std::move(last)) {
     batch = std::max(body_->batch(), last_->batch);
-    limit = piece_rows(in_channels);
+    limit = std::max(batch, piece_rows(in_channels));
 }
 
 std::unique_ptr<State> Residual::start(Rows&) const {
@@ -224,7 +226,7 @@ void Residual::run(State& s, Rows& in, Rows& out, size_t steps, int threads) con
     auto& state = static_cast<ResidualState&>(s);
     Rows &first = state.body.queues.front(), &rest = state.body.queues.back();
     const size_t count = std::min(steps, in.size() - state.fed);
-    std::memcpy(first.append(count), in.row(state.fed), count * in_channels * sizeof(float));
+    if (count) body_->append(state.body, in.row(state.fed), count);
     state.fed += count;
     first.ended = state.finished && state.fed == in.size();
     body_->advance(state.body, true, threads);

@@ -53,10 +53,11 @@ class Sequence {
     int out_channels() const { return layers_.empty() ? in_channels : layers_.back()->out_channels; }
     void add(std::unique_ptr<Layer> layer);
     void add_activation(Act act, float slope);
-    bool empty() const { return layers_.empty(); }
     size_t batch() const;
 
     State start() const;
+    // Appends rows to the input. The activation that a sequence may begin with is applied on the way.
+    void append(State&, const float* rows, size_t count) const;
     // Runs all layers on what queues[0] holds. Unless `drain`, layers with heavy weights may leave rows for later.
     void advance(State&, bool drain, int threads) const;
 
@@ -66,6 +67,8 @@ class Sequence {
    private:
     void advance_from(State&, size_t index, bool drain, int threads) const;
     std::vector<std::unique_ptr<Layer>> layers_;
+    Act first_act_ = Act::none;
+    float first_slope_ = 0;
 };
 
 struct ConvShape {

@@ -39,7 +39,7 @@ uint64_t run(const Sequence& sequence, Random& random, size_t count, int threads
     for (size_t given = 0, piece = 1; given < count; given += piece, piece++) {
         const size_t n = std::min(piece, count - given), channels = sequence.in_channels;
         const std::vector<float> rows = random.many(n * channels, 2.0f);
-        std::copy(rows.begin(), rows.end(), state.queues.front().append(n));
+        sequence.append(state, rows.data(), n);
         state.queues.front().ended = given + n == count;
         sequence.advance(state, true, threads);
     }

@@ -6,6 +6,11 @@ namespace wavcodes {
 void Sequence::add(std::unique_ptr<Layer> layer) { layers_.push_back(std::move(layer)); }
 
 void Sequence::add_activation(Act act, float slope) {
+    if (layers_.empty() && first_act_ == Act::none) {
+        first_act_ = act;
+        first_slope_ = slope;
+        return;
+    }
     if (!layers_.empty() && layers_.back()->fuse(act, slope)) return;
     add(std::make_unique<Activation>(kernels, out_channels(), act, slope));
 }
@@ -24,6 +29,15 @@ Sequence::State Sequence::start() const {
         state.queues.emplace_back(layer->out_channels);
     }
     return state;
+}
+
+void Sequence::append(State& state, const float* rows, size_t count) const {
+    const size_t values = count * in_channels;
+    float* in = state.queues.front().append(count);
+    if (first_act_ == Act::none)
+        std::memcpy(in, rows, values * sizeof(float));
+    else
+        kernels.activate(rows, in, values, first_act_, first_slope_);
 }
 
 void Sequence::advance(State& state, bool drain, int threads) const { advance_from(state, 0, drain, threads); }

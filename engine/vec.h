@@ -142,6 +142,25 @@ static inline V pow2(V shifted) {
 
 #endif
 
+static inline void prefetch(const float* p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p);
+#elif defined(WAVCODES_AVX512) || defined(WAVCODES_AVX2)
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+#else
+    (void)p;
+#endif
+}
+// The same, into the second-level cache.
+static inline void prefetch_far(const float* p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p, 0, 2);
+#elif defined(WAVCODES_AVX512) || defined(WAVCODES_AVX2)
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
+#else
+    (void)p;
+#endif
+}
 static inline V load_some(const float* p, int n) {
     float buffer[V::lanes] = {};
     memcpy(buffer, p, sizeof(float) * n);

@@ -149,6 +149,7 @@ def start_client(
     own = {
         "PYTHONPATH": os.pathsep.join(sys.path),
         "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
         "HF_HOME": str(folder / "hub"),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "WAVCODES_CACHE": str(folder / "cache"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from loopback_hub import COMMIT, LoopbackHub, Outcome, Reply, finish, make_spec, start_client
 
-from wavcodes.errors import CodecError, IntegrityError, ModelError, ResourceError
+from wavcodes.errors import IntegrityError, ModelError, ResourceError
 from wavcodes.spec import WeightFile
 from wavcodes.weights import Located, locate
 from wavcodes.weights.download import cache_folder, download
@@ -42,7 +42,8 @@ def test_file_is_fetched_verified_and_then_taken_from_the_cache_without_a_reques
 ) -> None:
     hub.serve_file("owner/toy", COMMIT, NAME, Reply(GOOD))
     first = fetch(hub, tmp_path, HF_TOKEN="hf_test_token")
-    assert first.verified == (True,) and first.paths[0].read_bytes() == GOOD
+    assert first.verified == (True,)
+    assert first.paths[0].read_bytes() == GOOD
     assert first.paths[0].is_relative_to(tmp_path / "hub")
     assert {headers["authorization"] for _, _, headers in hub.requests} == {"Bearer hf_test_token"}
     hub.requests.clear()
@@ -54,14 +55,17 @@ def test_file_is_fetched_verified_and_then_taken_from_the_cache_without_a_reques
 def test_wrong_content_is_fetched_again_once(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.serve_file("owner/toy", COMMIT, NAME, Reply(BAD), Reply(GOOD))
     outcome = fetch(hub, tmp_path)
-    assert outcome.verified == (True,) and outcome.paths[0].read_bytes() == GOOD
+    assert outcome.verified == (True,)
+    assert outcome.paths[0].read_bytes() == GOOD
     assert len(hub.gets()) == 2
 
 
 def test_content_that_stays_wrong_is_an_error_with_both_hashes(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.serve_file("owner/toy", COMMIT, NAME, Reply(BAD))
     outcome = fetch(hub, tmp_path)
-    assert outcome.error == "ModelError" and SHA in outcome.message and BAD_SHA in outcome.message
+    assert outcome.error == "ModelError"
+    assert SHA in outcome.message
+    assert BAD_SHA in outcome.message
     assert len(hub.gets()) == 2
 
 
@@ -70,21 +74,26 @@ def test_a_damaged_cache_is_an_error_with_both_hashes_when_offline(hub: Loopback
     fetch(hub, tmp_path).paths[0].write_bytes(BAD)
     hub.requests.clear()
     outcome = fetch(hub, tmp_path, HF_HUB_OFFLINE="1")
-    assert outcome.error == "ModelError" and SHA in outcome.message and BAD_SHA in outcome.message
-    assert "HF_HUB_OFFLINE" in outcome.message and hub.requests == []
+    assert outcome.error == "ModelError"
+    assert SHA in outcome.message
+    assert BAD_SHA in outcome.message
+    assert "HF_HUB_OFFLINE" in outcome.message
+    assert hub.requests == []
 
 
 def test_a_file_of_unknown_hash_is_reported_as_unverified(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.serve_file("owner/toy", COMMIT, NAME, Reply(BAD))
     outcome = fetch(hub, tmp_path, WeightFile(NAME))
-    assert outcome.verified == (False,) and outcome.paths[0].read_bytes() == BAD
+    assert outcome.verified == (False,)
+    assert outcome.paths[0].read_bytes() == BAD
 
 
 @pytest.mark.parametrize(("weights", "revision"), [("some.one/fine-tune", "main"), ("some.one/fine-tune@v1", "v1")])
 def test_another_repository_is_used_as_it_is(hub: LoopbackHub, tmp_path: Path, weights: str, revision: str) -> None:
     hub.serve_file("some.one/fine-tune", revision, NAME, Reply(BAD))
     outcome = fetch(hub, tmp_path, weights=weights)
-    assert outcome.verified == (False,) and outcome.paths[0].read_bytes() == BAD
+    assert outcome.verified == (False,)
+    assert outcome.paths[0].read_bytes() == BAD
 
 
 @pytest.mark.parametrize(
@@ -112,14 +121,16 @@ def test_offline_without_a_cached_file_sends_no_request(hub: LoopbackHub, tmp_pa
     hub.serve_file("owner/toy", COMMIT, NAME, Reply(GOOD))
     outcome = fetch(hub, tmp_path, HF_HUB_OFFLINE="1")
     assert outcome.error == "ModelError"
-    assert "HF_HUB_OFFLINE" in outcome.message and "wavcodes download toy_8khz" in outcome.message
+    assert "HF_HUB_OFFLINE" in outcome.message
+    assert "wavcodes download toy_8khz" in outcome.message
     assert hub.requests == []
 
 
 def test_a_dropped_connection_is_resumed(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.serve_file("owner/toy", COMMIT, NAME, Reply(GOOD, cut=100_000), Reply(GOOD))
     outcome = fetch(hub, tmp_path)
-    assert outcome.verified == (True,) and outcome.paths[0].read_bytes() == GOOD
+    assert outcome.verified == (True,)
+    assert outcome.paths[0].read_bytes() == GOOD
 
 
 def test_two_processes_fetch_the_same_file_at_once(hub: LoopbackHub, tmp_path: Path) -> None:
@@ -127,7 +138,8 @@ def test_two_processes_fetch_the_same_file_at_once(hub: LoopbackHub, tmp_path: P
     clients = [start_client(tmp_path, [PINNED], HF_ENDPOINT=hub.url) for _ in range(2)]
     outcomes = [finish(client) for client in clients]
     assert outcomes[0] == outcomes[1]
-    assert outcomes[0].verified == (True,) and outcomes[0].paths[0].read_bytes() == GOOD
+    assert outcomes[0].verified == (True,)
+    assert outcomes[0].paths[0].read_bytes() == GOOD
 
 
 # ---- plain addresses
@@ -143,7 +155,8 @@ def addressed(sha256: str | None = SHA, size: int | None = len(GOOD)) -> WeightF
 def mirror(hub: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LoopbackHub:
     monkeypatch.setenv("WAVCODES_MIRROR", hub.url)
     monkeypatch.setenv("WAVCODES_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     return hub
 
@@ -160,22 +173,25 @@ def test_address_is_fetched_once_and_then_taken_from_the_cache(
     assert locate(make_spec([addressed()])) == expected
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert locate(make_spec([addressed()])) == expected
-    assert expected[0].path.read_bytes() == GOOD and cached(tmp_path) == [expected[0].path]
+    assert expected[0].path.read_bytes() == GOOD
+    assert cached(tmp_path) == [expected[0].path]
     assert mirror.gets() == [PATH]
 
 
 @pytest.mark.parametrize(
-    ("first", "requests"),
-    [(Reply(BAD), 2), (Reply(GOOD, cut=300_000), 2), (Reply(GOOD + b"more"), 2)],
+    "first",
+    [Reply(BAD), Reply(GOOD, cut=300_000), Reply(GOOD + b"more")],
     ids=["wrong", "short", "long"],
 )
 def test_address_that_gives_something_else_is_fetched_again_once(
-    mirror: LoopbackHub, tmp_path: Path, first: Reply, requests: int
+    mirror: LoopbackHub, tmp_path: Path, first: Reply
 ) -> None:
     mirror.serve(PATH, first, Reply(GOOD))
     (found,) = locate(make_spec([addressed()]))
-    assert found.verified and found.path.read_bytes() == GOOD
-    assert len(mirror.gets()) == requests
+    assert found.verified
+    assert found.path.read_bytes() == GOOD
+    assert len(mirror.gets()) == 2
+    assert cached(tmp_path) == [found.path]
 
 
 @pytest.mark.parametrize(
@@ -205,13 +221,15 @@ def test_a_damaged_file_in_the_cache_is_replaced(mirror: LoopbackHub, tmp_path: 
     (found,) = locate(make_spec([addressed()]))
     found.path.write_bytes(BAD)
     assert locate(make_spec([addressed()])) == (found,)
-    assert found.path.read_bytes() == GOOD and len(mirror.gets()) == 2
+    assert found.path.read_bytes() == GOOD
+    assert len(mirror.gets()) == 2
 
 
 def test_address_without_hash_is_unverified_but_must_be_whole(mirror: LoopbackHub, tmp_path: Path) -> None:
     mirror.serve(PATH, Reply(GOOD, cut=300_000), Reply(GOOD))
     (found,) = locate(make_spec([addressed(sha256=None, size=None)]))
-    assert not found.verified and found.path.read_bytes() == GOOD
+    assert not found.verified
+    assert found.path.read_bytes() == GOOD
 
 
 def test_redirect_to_an_allowed_address_is_followed(mirror: LoopbackHub) -> None:
@@ -233,7 +251,7 @@ def test_nobody_listening_is_a_model_error(
 ) -> None:
     with LoopbackHub() as gone:
         monkeypatch.setenv("WAVCODES_MIRROR", gone.url)
-    with pytest.raises(ModelError, match="check the network"):
+    with pytest.raises(ModelError, match="Connection refused; try again while online"):
         locate(make_spec([addressed()]))
     assert cached(tmp_path) == []
 
@@ -252,7 +270,8 @@ def test_two_processes_in_the_middle_of_the_same_download(mirror: LoopbackHub, t
     outcomes = [finish(client) for client in clients]
     assert [outcome.verified for outcome in outcomes] == [(True,), (True,)]
     assert len(mirror.gets()) == 2  # both were past the look into the cache
-    assert cached(tmp_path) == [tmp_path / "cache/toy_8khz/model.bin"] and cached(tmp_path)[0].read_bytes() == GOOD
+    assert cached(tmp_path) == [tmp_path / "cache/toy_8khz/model.bin"]
+    assert cached(tmp_path)[0].read_bytes() == GOOD
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
@@ -284,7 +303,7 @@ def test_wrong_content_is_an_integrity_error_of_the_download(mirror: LoopbackHub
     mirror.serve(PATH, Reply(BAD))
     with pytest.raises(IntegrityError):
         download(addressed(), tmp_path / "model.bin")
-    assert issubclass(IntegrityError, CodecError) and list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

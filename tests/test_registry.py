@@ -16,21 +16,25 @@ ALL = registry.list_codecs()
 
 def test_the_codecs() -> None:
     assert ALL == ["encodec_24khz", "lyra_v2", "wavcodes_16khz"]
-    assert registry.DEFAULT_CODEC in ALL and registry.spec(registry.DEFAULT_CODEC).weights.packaged
+    assert registry.DEFAULT_CODEC in ALL
+    assert registry.spec(registry.DEFAULT_CODEC).weights.packaged
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_facts_agree_with_each_other_and_with_the_network(name: str) -> None:
     entry = registry.checkpoint(name)
     spec, network = entry.spec, entry.network()
-    assert spec.name == name and spec.description
+    assert spec.name == name
+    assert spec.description
     assert network.quantizer.num_codebooks == spec.num_codebooks == len(spec.strides)
     assert network.quantizer.codebook_size == spec.codebook_size
-    assert list(spec.bandwidths) == sorted(set(spec.bandwidths)) and spec.default_bandwidth in spec.bandwidths
+    assert list(spec.bandwidths) == sorted(set(spec.bandwidths))
+    assert spec.default_bandwidth in spec.bandwidths
     for bandwidth in spec.bandwidths:  # each is met exactly by some number of codebooks
         assert spec.bandwidth(spec.resolve_codebooks(bandwidth=bandwidth)) == pytest.approx(bandwidth, rel=1e-12)
     shapes = tensor_shapes(network)
-    assert shapes and all(min(shape, default=1) > 0 for shape in shapes.values())
+    assert shapes
+    assert all(min(shape, default=1) > 0 for shape in shapes.values())
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,8 @@ def test_codebooks_of_each_bandwidth(name: str, books: dict[float, int]) -> None
 @pytest.mark.parametrize("name", ALL)
 def test_weights_are_pinned_and_licensed(name: str) -> None:
     source = registry.spec(name).weights
-    assert source.files and source.licence
+    assert source.files
+    assert source.licence
     for file in source.files:
         assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
         assert file.url is None or file.url.startswith("https://")
@@ -102,4 +107,5 @@ def test_an_unknown_name_is_answered_with_the_nearest_and_the_list(typed: str, n
 def test_a_name_that_is_near_to_nothing_gets_the_list_only() -> None:
     with pytest.raises(InputError) as caught:
         registry.spec("???")
-    assert "did you mean" not in str(caught.value) and all(name in str(caught.value) for name in ALL)
+    assert "did you mean" not in str(caught.value)
+    assert all(name in str(caught.value) for name in ALL)

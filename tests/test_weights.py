@@ -36,7 +36,8 @@ def test_packaged_file_is_found_and_verified() -> None:
     spec = registry.spec("wavcodes_16khz")
     (found,) = locate(spec)
     content = found.path.read_bytes()
-    assert found.verified and hashlib.sha256(content).hexdigest() == spec.weights.files[0].sha256
+    assert found.verified
+    assert hashlib.sha256(content).hexdigest() == spec.weights.files[0].sha256
     assert len(content) == spec.weights.files[0].size
 
 
@@ -338,7 +339,8 @@ def test_all_that_is_wrong_is_reported_at_once() -> None:
 def test_checked_tensors_are_contiguous_float32_in_the_order_of_the_graph() -> None:
     tensors = {"b": np.arange(6, dtype=np.float32).reshape(3, 2).T, "a": np.float32(4) * np.ones((), np.float32)}
     checked = check(tensors, {"a": (), "b": (2, 3)}, "test")
-    assert list(checked) == ["a", "b"] and checked["a"].shape == ()
+    assert list(checked) == ["a", "b"]
+    assert checked["a"].shape == ()
     assert all(value.dtype == np.float32 and value.flags.c_contiguous for value in checked.values())
     np.testing.assert_array_equal(checked["b"], [[0, 2, 4], [1, 3, 5]])
 

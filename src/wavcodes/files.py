@@ -92,7 +92,8 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 yield device
             return
         temporary = target.with_name(f".wavcodes-{secrets.token_hex(6)}.part")
-        with open(temporary, "xb") as file:
+        # Opened under the final name, so that messages about this file name what the caller knows.
+        with open(path, "xb", opener=lambda _, flags: os.open(temporary, flags, 0o666)) as file:
             try:
                 yield file
                 file.flush()

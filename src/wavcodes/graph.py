@@ -19,7 +19,7 @@ class Conv1d:
 
     Attributes:
         left, right: Rows of padding at the start and at the end of the signal.
-        reflect: True mirrors the signal into the left padding and into the rows that `complete` adds; False pads zeros.
+        reflect: True mirrors the signal into all padding, the rows that `complete` adds included; False pads zeros.
             A signal too short to be mirrored is first extended with zeros, as EnCodec does.
         complete: True pads the end further until the last window is full, so that no input row is left out.
     Tensors: `weight` (out, in / groups, kernel), `bias` (out).

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from types import TracebackType
@@ -116,6 +115,8 @@ def _seekable(file: BinaryIO, stack: ExitStack) -> BinaryIO:
     if file.seekable():
         file.seek(0)
         return file
+    import tempfile  # takes 10 ms, and few inputs are pipes
+
     spool = tempfile.TemporaryFile(prefix="wavcodes-")  # noqa: SIM115  (the stack closes it)
     stack.enter_context(cast(BinaryIO, spool))
     while data := read_up_to(file, 1 << 20):

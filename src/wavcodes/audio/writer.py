@@ -158,9 +158,10 @@ class _SoundFile:
             ) from error
 
     def write(self, samples: NDArray[np.int16]) -> None:
-        # One second at a time: libvorbis puts a whole block on the stack.
+        # One second at a time, because libvorbis puts a whole block on the stack; as floats, because libsndfile
+        # mixes up the channels of integers in MP3.
         for first in range(0, len(samples), self._rate):
-            part = samples[first : first + self._rate]
+            part = samples[first : first + self._rate].astype(np.float32) / np.float32(32768)
             self._guard(lambda part=part: self._sound.write(part))  # type: ignore[misc]
 
     def close(self) -> None:

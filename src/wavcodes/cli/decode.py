@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import registry
 from ..audio import SUFFIXES, AudioWriter
-from ..containers import Header, Reader, Salvage, format_of, open_reader, salvage
+from ..containers import Header, Reader, Salvage, open_reader, salvage
 from ..errors import FormatError, InputError, IntegrityError
 from . import facts, jobs, pieces
-from .jobs import STREAM, Job
+from .jobs import Job
 from .report import Report
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def _decode(job: Job, load: Callable[[str], Codec], arguments: Namespace, report
                 done += piece.shape[1]
                 progress.update(done / header.sample_rate)
             if not done:
-                raise InputError(f"{job.source_name}: expected audio to decode, but there is none in what was asked for")
+                raise InputError(
+                    f"{job.source_name}: expected audio to decode, but there is none in what was asked for"
+                )
     if writer.clipped:
         report.detail(f"{job.target_name}: {writer.clipped} samples beyond full scale were clipped")
     more["clipped"] = writer.clipped
@@ -73,25 +76,29 @@ def _decode(job: Job, load: Callable[[str], Codec], arguments: Namespace, report
 
 
 def _open(file: BinaryIO, name: str, bandwidth: float | None) -> Reader:
-    """A reader for `file`. Packets without a header are read with the number of codebooks that `bandwidth` means."""
+    """A reader for `file`. Packets that do not state their size are read with that of `bandwidth` in their codec."""
     try:
         return open_reader(file, name)
     except InputError:
-        if bandwidth is None:
+        if bandwidth is None or not file.seekable():
             raise
-    for candidate in map(registry.spec, registry.list_codecs()):
-        if bandwidth in candidate.bandwidths:
-            ...
-    raise
+        specs = [spec for spec in map(registry.spec, registry.list_codecs()) if bandwidth in spec.bandwidths]
+        for spec in specs:
+            with suppress(InputError):
+                reader = open_reader(file, name, num_codebooks=spec.resolve_codebooks(bandwidth))
+                if reader.header.codec == spec.name:
+                    return reader
+        raise
 
 
 def _check(header: Header, codec: Codec, job: Job, force: bool, report: Report) -> None:
     """Compares what the file says about its codec with the codec."""
     spec = codec.spec
     for name in ("sample_rate", "channels", "hop_length", "codebook_size", "tail_frames"):
-        if getattr(header, name) != getattr(spec, name):
+        expected, found = getattr(spec, name), getattr(header, name)
+        if found != expected:
             raise FormatError(
-                f"{job.source_name}: expected {name} = {getattr(spec, name)} for {spec.name}, got {getattr(header, name)}; "
+                f"{job.source_name}: expected {name} = {expected} for {spec.name}, got {found}; "
                 "it was written by another program or version"
             )
     if header.weights_digest not in (None, codec.weights_digest):

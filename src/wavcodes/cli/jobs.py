@@ -104,9 +104,9 @@ def run(jobs: Sequence[Job], work: Callable[[Job], None], report: Report) -> int
             code = exits.exit_code(error)
             if code == exits.BROKEN_PIPE:
                 raise
-            message = str(error) or "not enough memory"
-            report.error(message if job.source_name in message else f"{job.source_name}: {message}", error)
-            report.record({"input": job.source, "error": message, "kind": type(error).__name__, "exit_code": code})
+            text = str(error) or "not enough memory"
+            named = isinstance(error, CommandError) or job.source_name in text
+            report.failure(text if named else f"{job.source_name}: {text}", error, code, job.source)
             failed.append((job, code))
     if not failed:
         return exits.OK

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..codes import Codes
 from ..containers import Reader, Salvage
+from ..errors import LimitError
 
 if TYPE_CHECKING:
     from ..codec import Codec
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Pieces = Iterator[NDArray[np.float32]]
 
 _LEAD_IN = 1.0  # seconds decoded before a stretch and dropped, so that the decoder has settled when it begins
+_MOST_SILENCE = 24 * 3600  # seconds; a header may claim any length, and silence for it would fill the disk
 
 
 def whole(parts: Iterable[Codes], codec: Codec, num_codebooks: int) -> Pieces:
@@ -43,7 +45,7 @@ def intact(salvage: Salvage, codec: Codec, num_codebooks: int) -> Pieces:
     given, run = 0, list[Codes]()
     for i, (frame, codes) in enumerate(salvage.blocks):
         if not run:
-            yield _silence(codec, frame * header.hop_length - given)
+            yield from _silence(codec, frame * header.hop_length - given)
             given = frame * header.hop_length
         run.append(codes)
         following = salvage.blocks[i + 1][0] if i + 1 < len(salvage.blocks) else None
@@ -52,7 +54,7 @@ def intact(salvage: Salvage, codec: Codec, num_codebooks: int) -> Pieces:
                 given += piece.shape[1]
                 yield piece
             run = []
-    yield _silence(codec, (header.num_samples or 0) - given)
+    yield from _silence(codec, (header.num_samples or 0) - given)
 
 
 def cut(pieces: Pieces, start: int, stop: int | None) -> Pieces:
@@ -66,5 +68,12 @@ def cut(pieces: Pieces, start: int, stop: int | None) -> Pieces:
             return
 
 
-def _silence(codec: Codec, num_samples: int) -> NDArray[np.float32]:
-    return np.zeros((codec.spec.channels, max(0, num_samples)), np.float32)
+def _silence(codec: Codec, num_samples: int) -> Pieces:
+    spec = codec.spec
+    if num_samples > _MOST_SILENCE * spec.sample_rate:
+        raise LimitError(
+            f"expected at most {_MOST_SILENCE // 3600} hours to be lost in one stretch, "
+            f"got {num_samples / spec.sample_rate / 3600:.0f}; take what lies before it with --to"
+        )
+    for first in range(0, num_samples, spec.sample_rate):
+        yield np.zeros((spec.channels, min(spec.sample_rate, num_samples - first)), np.float32)

@@ -1,11 +1,8 @@
 """What the command says: messages and progress on stderr, records on stdout."""
 
-import json
 import os
-import shutil
 import sys
 import time
-import traceback
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TextIO
@@ -47,14 +44,27 @@ class Report:
         """A failure; with `-v`, where it came from."""
         if self.quiet < 2:
             if self.verbose and error is not None:
+                import traceback
+
                 traceback.print_exception(error)
             label = "\x1b[1;31merror:\x1b[0m" if _watched() and not os.environ.get("NO_COLOR") else "error:"
             _say(f"wavcodes: {label} {text}")
 
+    def failure(self, text: str, error: BaseException, exit_code: int, source: str | None = None) -> None:
+        """An error as a message and as a record; `source` is the input that it is about."""
+        self.error(text, error)
+        self.record({"input": source, "error": text, "kind": type(error).__name__, "exit_code": exit_code})
+
+    def result(self, text: str) -> None:
+        """What the command was asked for, on standard output; names of files need not be valid text."""
+        print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding), flush=True)
+
     def record(self, fields: Mapping[str, Any]) -> None:
         """One result for programs, if they asked for it."""
         if self.as_json:
-            print(json.dumps({"schema": SCHEMA, **fields}), flush=True)
+            import json
+
+            self.result(json.dumps({"schema": SCHEMA, **fields}))
 
     def progress(self, name: str, total: float | None) -> "Progress":
         """A bar for work on `total` seconds of audio (None: unknown), if somebody watches."""
@@ -89,6 +99,8 @@ class Progress:
             text += f", {clock(max(0.0, left))} left"
         else:
             text = f"{clock(done)}, {speed:.0f}x"
+        import shutil
+
         columns = shutil.get_terminal_size().columns - 1
         room = max(0, columns - len(text) - 1)
         self._stream.write(f"\r\x1b[K{self._name[-room:] if room else ''} {text}"[: columns + 4])

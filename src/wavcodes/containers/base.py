@@ -214,7 +214,7 @@ class Reader(ABC):
                 piece = cut(codes, low - begin, high - begin)
                 audible = piece.num_samples if last is None else min(piece.num_samples, max(0, last - low) * hop)
                 yield replace(piece, num_samples=audible)
-            if last is not None and end >= last + header.tail_frames:
+            if stop is not None and last is not None and end >= last + header.tail_frames:
                 return
         if stop is None and start > audio_end / header.sample_rate:
             raise InputError(

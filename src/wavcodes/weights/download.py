@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from ..errors import IntegrityError, ModelError, ResourceError
 from ..spec import WeightFile
+from .hub import offline
 
 _TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 18  # bytes
@@ -36,11 +37,6 @@ def cache_folder() -> Path:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wavcodes"
     except RuntimeError as error:
         raise ResourceError("expected a home folder for the cache, got none; set WAVCODES_CACHE to a folder") from error
-
-
-def offline() -> bool:
-    """True if `HF_HUB_OFFLINE` forbids the network; read as the hub's own library reads it."""
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
 def download(file: WeightFile, target: Path) -> None:
@@ -91,13 +87,17 @@ def _pieces(url: str, size: int | None) -> Iterator[bytes]:
                 yield piece
     except urllib.error.HTTPError as error:
         error.close()  # it is the response as well
-        raise ModelError(f"cannot fetch {url}: the server answered {error.code} {error.reason}") from error
+        raise _failed(url, f"the server answered {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
-        raise ModelError(f"cannot fetch {url}: {error.reason}; check the network and try again") from error
+        raise _failed(url, str(error.reason)) from error
     except (OSError, http.client.HTTPException) as error:
-        raise ModelError(f"cannot fetch {url}: {error or type(error).__name__}; try again") from error
+        raise _failed(url, str(error) or type(error).__name__) from error
     if expected is not None and received < expected:
         raise IntegrityError(f"expected {expected:,} bytes from {url}, got {received:,}")
+
+
+def _failed(url: str, why: str) -> ModelError:
+    return ModelError(f"cannot fetch {url}: {why}; try again while online, or pass weights=FOLDER with the files")
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
@@ -123,7 +123,7 @@ def _address(file: WeightFile) -> str:
     if file.url is None:
         raise ModelError(f"{file.name} has no address; pass weights=FOLDER with the files")
     if offline():
-        raise ModelError(f"cannot fetch {file.url}: HF_HUB_OFFLINE forbids the network")
+        raise _failed(file.url, "HF_HUB_OFFLINE forbids the network")
     mirror = os.environ.get("WAVCODES_MIRROR")
     url = mirror.rstrip("/") + urlsplit(file.url).path if mirror else file.url
     _require_https(url)

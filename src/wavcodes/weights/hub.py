@@ -1,9 +1,14 @@
 """One file from a model hub, through `huggingface_hub`: its cache, its environment variables, our errors."""
 
+import os
 from pathlib import Path
 
 from ..errors import CodecError, ModelError, ResourceError
-from .download import offline
+
+
+def offline() -> bool:
+    """True if `HF_HUB_OFFLINE` forbids the network; read as the hub's own library reads it."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
 def fetch(codec: str, repo: str, revision: str, name: str, again: bool = False) -> Path:

@@ -5,12 +5,11 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from ..errors import IntegrityError, ModelError, ResourceError
 from ..spec import CodecSpec, WeightFile
-from . import download, hub
+from . import hub
 
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
 
@@ -68,8 +67,7 @@ def _published(spec: CodecSpec, file: WeightFile) -> Located:
     if source.packaged:
         return _packaged(file)
     if file.url is not None:
-        target = download.cache_folder() / spec.name / file.name
-        return _fetched(file, lambda again: _cached(file, target, again))
+        return _fetched(file, lambda again: _cached(spec.name, file, again))
     repo, revision = source.repo, source.revision
     if repo is None or revision is None:
         raise ModelError(f"{file.name} of {spec.name} is not published for download; pass weights=FOLDER with it")
@@ -77,6 +75,8 @@ def _published(spec: CodecSpec, file: WeightFile) -> Located:
 
 
 def _packaged(file: WeightFile) -> Located:
+    from importlib import resources  # here, because it takes long to import
+
     path = Path(str(resources.files("wavcodes") / "data" / file.name))
     try:
         return Located(_checked(file, path), verified=True)
@@ -98,10 +98,13 @@ def _fetched(file: WeightFile, fetch: Callable[[bool], Path]) -> Located:
     return Located(path, verified=file.sha256 is not None)
 
 
-def _cached(file: WeightFile, target: Path, again: bool) -> Path:
+def _cached(codec: str, file: WeightFile, again: bool) -> Path:
+    from .download import cache_folder, download  # here, because a client for HTTPS takes long to import
+
+    target = cache_folder() / codec / file.name
     if not again and os.path.isfile(target):
         return _checked(file, target)
-    download.download(file, target)
+    download(file, target)
     return target
 
 

@@ -1,0 +1,97 @@
+"""The command line: names, help, and what values look like."""
+
+import argparse
+import math
+
+from .. import __version__
+
+_EXIT_CODES = """\
+exit codes: 0 done, 1 some of several inputs failed, 2 wrong command line, 65 wrong or damaged data, 66 no such input,
+69 weights not available, 70 a bug, 71 out of memory, 73 output exists or cannot be created, 74 disk full or I/O error,
+77 no permission, 130 interrupted"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser; the chosen command is in `command`."""
+    top = argparse.ArgumentParser(
+        prog="wavcodes",
+        description="Turns sound into the codes of neural audio codecs, and back.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"wavcodes {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    encode = _command(commands, "encode", "audio files to files of codes (.nac)")
+    _add_files(encode, "audio files, or - for standard input", "output: .nac, .lyra, or - for standard output")
+    encode.add_argument("--codec", metavar="NAME", help="see wavcodes codecs (default: the one in the package)")
+    encode.add_argument("--bandwidth", type=float, metavar="KBPS", help="payload in kbps (default: the codec's own)")
+    _add_work(encode)
+
+    decode = _command(commands, "decode", "files of codes to audio files (.wav)")
+    _add_files(
+        decode,
+        "files of codes, or - for standard input",
+        "output: .wav, .flac, .ogg, .opus, .mp3, or - for a WAV on standard output",
+    )
+    decode.add_argument("--bandwidth", type=float, metavar="KBPS", help="decode only this much of the payload")
+    decode.add_argument(
+        "--salvage", action="store_true", help="decode what is intact of damaged files; silence between"
+    )
+    _add_work(decode)
+
+    info = _command(commands, "info", "what the header of files of codes says")
+    info.add_argument("inputs", nargs="+", metavar="FILE", help="files of codes, or - for standard input")
+
+    _command(commands, "codecs", "table of the codecs")
+
+    download = _command(commands, "download", "fetch and verify weights")
+    download.add_argument("names", nargs="*", metavar="NAME", help="codecs, see wavcodes codecs")
+    download.add_argument("--all", action="store_true", help="all codecs")
+    return top
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+    command.add_argument("-q", "--quiet", action="count", default=0, help="no messages but errors; -qq: nothing at all")
+    command.add_argument("-v", "--verbose", action="store_true", help="details, and tracebacks of errors")
+    command.add_argument("--json", action="store_true", help="one JSON object per input on standard output")
+    return command
+
+
+def _add_files(command: argparse.ArgumentParser, inputs: str, output: str) -> None:
+    command.add_argument("inputs", nargs="+", metavar="FILE", help=f"{inputs}; of two, the second may be the output")
+    command.add_argument("-o", "--output", metavar="OUT", help=f"{output} (default: beside the input)")
+    command.add_argument("--output-dir", metavar="DIR", help="folder for the outputs; made if it is not there")
+    command.add_argument("-f", "--force", action="store_true", help="replace existing files; do it all the same")
+
+
+def _add_work(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--weights", metavar="PATH", help="file, folder or hub repository of the weights")
+    command.add_argument("--threads", type=_threads, metavar="N", help="default: all cores; the result is the same")
+    command.add_argument("--from", type=_seconds, dest="start", metavar="TIME", help="seconds, or m:ss(.s), or h:mm:ss")
+    command.add_argument("--to", type=_seconds, dest="stop", metavar="TIME", help="end, in the same way")
+
+
+def _threads(text: str) -> int:
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a number of threads, 1 or more, got {text!r}")
+
+
+def _seconds(text: str) -> float:
+    """`90`, `90.5`, `1:30`, `1:30.5` or `1:02:03` in seconds."""
+    *upper, last = text.split(":")
+    try:
+        seconds = float(last)
+    except ValueError:
+        seconds = -1.0
+    well_formed = len(upper) <= 2 and all(part.isdecimal() for part in upper)
+    if not well_formed or not 0 <= seconds < math.inf or (upper and seconds >= 60):
+        raise argparse.ArgumentTypeError(f"expected a time such as 90, 1:30 or 1:02:03.5, got {text!r}")
+    for power, part in enumerate(reversed(upper), start=1):
+        seconds += int(part) * 60**power
+    return seconds

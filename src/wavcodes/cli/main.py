@@ -1,0 +1,100 @@
+"""Runs one command and turns whatever happens into messages and an exit code."""
+
+import os
+import signal
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ..errors import CodecError
+from . import arguments, exits
+from .exits import CommandError
+from .report import Report
+
+
+class _Terminated(BaseException):
+    """SIGTERM came; an exception, so that temporary files are removed on the way out."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command `wavcodes`.
+
+    Args:
+        argv: Arguments without the name of the program; those of the process by default.
+
+    Returns:
+        The exit code: see `wavcodes --help`.
+    """
+    try:
+        parsed = arguments.parser().parse_args(argv)
+    except SystemExit as end:  # argparse has printed help or what is wrong
+        return end.code if isinstance(end.code, int) else exits.USAGE
+    report = Report(parsed.quiet, parsed.verbose, parsed.json)
+    try:
+        with _termination_raises():
+            code = _run(parsed, report)
+            sys.stdout.flush()
+            return code
+    except KeyboardInterrupt:
+        report.error("interrupted; no unfinished file is left")
+        return exits.INTERRUPTED
+    except _Terminated:
+        report.error("terminated; no unfinished file is left")
+        return exits.TERMINATED
+    except (CodecError, OSError, MemoryError) as error:
+        code = exits.exit_code(error)
+        if code == exits.BROKEN_PIPE:
+            _drop_output()
+        else:
+            report.failure(str(error) or "not enough memory", error, code)
+        return code
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}. This is a bug in wavcodes: please report it with what -v prints"
+        report.failure(text, error, exits.BUG)
+        return exits.BUG
+
+
+def _run(parsed: Namespace, report: Report) -> int:
+    if parsed.command in ("encode", "decode"):
+        if parsed.start is not None and parsed.stop is not None and parsed.start >= parsed.stop:
+            raise CommandError(f"expected --from before --to, got {parsed.start:g} s and {parsed.stop:g} s")
+        if parsed.command == "encode":
+            from . import encode
+
+            return encode.run(parsed, report)
+        from . import decode
+
+        return decode.run(parsed, report)
+    if parsed.command == "info":
+        from . import info
+
+        return info.run(parsed, report)
+    from . import models
+
+    return models.codecs(parsed, report) if parsed.command == "codecs" else models.download(parsed, report)
+
+
+@contextmanager
+def _termination_raises() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may handle signals
+        return
+
+    def terminate(number: int, frame: Any) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _drop_output() -> None:
+    """Nobody reads standard output any more; without this, Python would complain when it flushes it at the end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

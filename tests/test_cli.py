@@ -1,0 +1,631 @@
+"""The command line from end to end, with the codec that the package brings along."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import wavcodes
+from wavcodes import cli
+from wavcodes.audio import AudioReader
+from wavcodes.cli import arguments, decode, models
+from wavcodes.cli.report import Progress, clock, size
+from wavcodes.containers import Header, open_reader, open_writer
+from wavcodes.weights import Located
+
+RATE = 16_000
+PACKAGE = {"PYTHONPATH": str(Path(wavcodes.__file__).parents[1])}  # for subprocesses in other folders
+
+
+def vowel(seconds: float, rate: int = RATE) -> np.ndarray:
+    """A hummed "ah" in three pulses a second, louder and louder, int16."""
+    time = np.arange(round(seconds * rate)) / rate
+    gains = (1, 0.8, 0.6, 0.5, 0.5, 0.4, 0.2, 0.1)
+    hum = sum(gain * np.sin(2 * np.pi * 110 * k * time) for k, gain in enumerate(gains, start=1))
+    return (4_000 * (0.5 + time / seconds) * np.sin(np.pi * 3 * time) ** 2 * hum).astype(np.int16)
+
+
+def run(*argv: object) -> int:
+    return cli.main([str(each) for each in argv])
+
+
+def floats(path: Path) -> np.ndarray:
+    return soundfile.read(path, dtype="float32")[0]
+
+
+@pytest.fixture(scope="session")
+def codec() -> wavcodes.Codec:
+    return wavcodes.load("wavcodes_16khz")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with `a.wav`: 3.21 s of a vowel at the codec's rate."""
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("a.wav", vowel(3.21), RATE)
+    return tmp_path
+
+
+def pcm16(audio: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(audio * 32768), -32768, 32767).astype(np.int16)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+class TestRoundTrip:
+    def test_equals_the_library(self, folder: Path, codec: wavcodes.Codec) -> None:
+        assert run("encode", "a.wav") == 0
+        codes = codec.encode(floats(folder / "a.wav"), RATE)
+        assert wavcodes.read("a.nac") == codes
+        with open("a.nac", "rb") as file:
+            header = open_reader(file).header
+        assert (header.num_samples, header.weights_digest) == (codes.num_samples, codec.weights_digest)
+        assert run("decode", "a.nac", "-o", "b.wav") == 0
+        decoded, rate = soundfile.read("b.wav", dtype="int16")
+        assert rate == RATE
+        np.testing.assert_array_equal(decoded, pcm16(codec.decode(codes)[0]))
+
+    def test_the_sound_is_still_there(self, folder: Path) -> None:
+        assert run("encode", "a.wav") == run("decode", "a.nac", "b.wav") == 0
+        before, after = floats(folder / "a.wav"), floats(folder / "b.wav")
+        assert len(before) == len(after)
+        assert np.corrcoef(before, after)[0, 1] > 0.9
+
+    def test_another_rate_and_two_channels_are_converted_and_said(
+        self, folder: Path, codec: wavcodes.Codec, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        left, right = vowel(2.0, 44_100), vowel(2.0, 44_100)[::-1]
+        soundfile.write("stereo.flac", np.stack([left, right], axis=1), 44_100)
+        assert run("encode", "stereo.flac", "--bandwidth", "3") == 0
+        mono = wavcodes.to_mono(floats(folder / "stereo.flac").T)
+        assert wavcodes.read("stereo.nac") == codec.encode(wavcodes.resample(mono, 44_100, RATE), RATE, bandwidth=3.0)
+        said = capsys.readouterr()
+        assert "stereo.flac: 2 channels mixed down to mono" in said.err
+        assert "stereo.flac: resampled from 44100 to 16000 Hz" in said.err
+        assert said.out == ""
+
+    def test_a_lower_bandwidth_can_be_decoded(self, folder: Path, codec: wavcodes.Codec) -> None:
+        run("encode", "a.wav")
+        assert run("decode", "a.nac", "b.wav", "--bandwidth", "1.5") == 0
+        expected = codec.decode(wavcodes.read("a.nac").codebooks(3))[0]
+        np.testing.assert_array_equal(soundfile.read("b.wav", dtype="int16")[0], pcm16(expected))
+        run("encode", "a.wav", "-f", "--bandwidth", "3")
+        assert run("decode", "a.nac", "c.wav", "--bandwidth", "6") == 65
+
+    @pytest.mark.parametrize("suffix", ["flac", "ogg"])
+    def test_other_outputs(self, folder: Path, suffix: str) -> None:
+        run("encode", "a.wav")
+        assert run("decode", "a.nac", f"b.{suffix}") == 0
+        assert soundfile.info(f"b.{suffix}").frames == len(vowel(3.21))
+
+    def test_the_shortest_audio(self, folder: Path) -> None:
+        soundfile.write("one.wav", np.int16([1000]), RATE)
+        assert run("encode", "one.wav") == run("decode", "one.nac", "-o", "back.wav") == 0
+        assert soundfile.info("back.wav").frames == 1
+
+    def test_lyra_packets_need_the_bandwidth_where_their_size_is_uncertain(
+        self, folder: Path, shared: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        weights = shared / "weights" / "lyra_v2_1.2"
+        soundfile.write("short.wav", vowel(0.16), RATE)
+        assert run("encode", "short.wav", "short.lyra", "--codec", "lyra-v2", "--weights", weights) == 0
+        assert os.path.getsize("short.lyra") == 120  # 8 packets of 15 bytes, or 15 of 8
+        assert run("decode", "short.lyra", "--weights", weights, "-o", "b.wav") == 65
+        assert "--bandwidth" in capsys.readouterr().err
+        assert run("decode", "short.lyra", "--weights", weights, "-o", "b.wav", "--bandwidth", "6") == 0
+        assert soundfile.info("b.wav").frames == 8 * 320
+
+
+class TestTimes:
+    @pytest.mark.parametrize(("start", "stop"), [("1", "2.5"), ("0:01.234", None), (None, "0:02"), ("0.5", "99")])
+    def test_encode_cuts_the_audio(
+        self, folder: Path, codec: wavcodes.Codec, start: str | None, stop: str | None
+    ) -> None:
+        limits = [*(["--from", start] if start else []), *(["--to", stop] if stop else [])]
+        assert run("encode", "a.wav", *limits) == 0
+        first = round(float((start or "0").split(":")[-1]) * RATE)
+        last = round(float(stop.split(":")[-1]) * RATE) if stop else None
+        assert wavcodes.read("a.nac") == codec.encode(floats(folder / "a.wav")[first:last], RATE)
+
+    @pytest.mark.parametrize(
+        ("start", "stop"), [("1.5", "2.5"), ("2.9", None), (None, "0:00.5"), ("3.2", "99"), ("0.01", "0.02")]
+    )
+    def test_decode_gives_that_part_of_the_whole(self, folder: Path, start: str | None, stop: str | None) -> None:
+        limits = [*(["--from", start] if start else []), *(["--to", stop] if stop else [])]
+        run("encode", "a.wav")
+        assert run("decode", "a.nac", "whole.wav") == run("decode", "a.nac", "part.wav", *limits) == 0
+        first = round(float(start or 0) * RATE)
+        last = round(float(stop.split(":")[-1]) * RATE) if stop else None
+        whole, part = (soundfile.read(name, dtype="int16")[0] for name in ("whole.wav", "part.wav"))
+        np.testing.assert_array_equal(part, whole[first:last])
+
+    @pytest.mark.parametrize("command", ["encode", "decode"])
+    def test_nothing_selected(self, folder: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+        run("encode", "a.wav", "b.nac")
+        source = "a.wav" if command == "encode" else "b.nac"
+        assert run(command, source, "--from", "3.21", "-f") == 65
+        assert "lasts 3.210 s; --from 3.21 selects nothing" in capsys.readouterr().err
+        assert run(command, source, "--from", "2", "--to", "1", "-f") == 2
+
+    @pytest.mark.parametrize(
+        ("text", "seconds"),
+        [("90", 90), ("1:30", 90), ("0:01.25", 1.25), ("1:02:03.5", 3723.5), ("0", 0), ("75.5", 75.5)],
+    )
+    def test_times(self, text: str, seconds: float) -> None:
+        parsed = arguments.parser().parse_args(["encode", "a.wav", "--from", text])
+        assert parsed.start == seconds
+
+    @pytest.mark.parametrize("text", ["", "-1", "1:60", "1:2:3:4", "nan", "inf", "a", "1:-5", "1.5:00", ":30"])
+    def test_what_is_no_time(self, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("encode", "a.wav", f"--from={text}") == 2
+        assert "expected a time such as 90, 1:30" in capsys.readouterr().err
+
+
+class TestOutputs:
+    def test_several_inputs_go_beside_themselves_or_into_a_folder(self, folder: Path) -> None:
+        (folder / "sub").mkdir()
+        soundfile.write("sub/b.c.wav", vowel(0.5), RATE)
+        assert run("encode", "a.wav", "sub/b.c.wav") == 0
+        assert names(folder / "sub") == {"b.c.wav", "b.c.nac"}
+        assert run("encode", "a.wav", "sub/b.c.wav", "--output-dir", "new/er") == 0
+        assert names(folder / "new" / "er") == {"a.nac", "b.c.nac"}
+        assert run("decode", "new/er/a.nac", "new/er/b.c.nac", "--output-dir", "back") == 0
+        assert names(folder / "back") == {"a.wav", "b.c.wav"}
+
+    def test_an_existing_file_is_kept_unless_forced(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        Path("a.nac").write_text("precious")
+        assert run("encode", "a.wav") == 73
+        assert "a.nac exists already; use -f" in capsys.readouterr().err
+        assert Path("a.nac").read_text() == "precious"
+        assert run("encode", "a.wav", "-f") == 0
+        assert wavcodes.read("a.nac").num_samples == len(vowel(3.21))
+
+    def test_the_input_is_never_the_output(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        run("encode", "a.wav")
+        os.link("a.nac", "same.wav")
+        assert run("decode", "a.nac", "-o", "same.wav", "-f") == 73
+        assert "the same file" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("argv", "code", "expected"),
+        [
+            (["encode"], 2, "required: FILE"),
+            ([], 2, "required: COMMAND"),
+            (["encode", "a.wav", "b.wav", "-o", "c.nac"], 2, "-o names one output, got 2 inputs"),
+            (["encode", "a.wav", "a.flac"], 2, "a.wav and a.flac would both become a.nac"),
+            (["encode", "-", "--output-dir", "x"], 2, "no name for a file"),
+            (["encode", "-", "-", "--output-dir", "x"], 2, "can be read only once"),
+            (["encode", "a.wav", "-o", "a.mp3"], 2, "expected an output named .nac, .lyra, got a.mp3"),
+            (["encode", "a.wav", "-o", "x/y/a.nac"], 73, "no folder x/y"),
+            (["encode", "a.wav", "-o", "."], 73, "it is a folder"),
+            (["encode", "a.wav", "--output-dir", "a.wav"], 73, "cannot make the folder a.wav"),
+            (["encode", "a.wav", "-", "--json"], 2, "--json prints on standard output"),
+            (["encode", "a.wav", "--codec", "encodec_42khz"], 2, "did you mean encodec_24khz"),
+            (["encode", "a.wav", "--bandwidth", "7"], 2, "bandwidths of 0.5, 1, 1.5"),
+            (["encode", "a.wav", "--threads", "0"], 2, "1 or more, got '0'"),
+            (["encode", "a.wav", "--weights", "no/such/file"], 69, "'no/such/file', which does not exist"),
+            (["encode", "none.wav"], 66, "none.wav: No such file"),
+            (["info", "."], 66, "folder"),
+            (["decode", "a.wav"], 73, "the same file"),
+            (["decode", "a.wav", "b.wav"], 65, "expected a file of codes"),
+            (["info", "a.wav"], 65, "expected a file of codes"),
+            (["download"], 2, "names of codecs, or --all"),
+            (["download", "mini"], 2, "There are: encodec_24khz"),
+        ],
+    )
+    def test_what_goes_wrong_is_one_line_and_a_code(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], argv: list[str], code: int, expected: str
+    ) -> None:
+        assert run(*argv) == code
+        said = capsys.readouterr()
+        assert said.out == ""
+        last = said.err.splitlines()[-1]
+        assert last.startswith(("wavcodes: error: ", " ".join(["wavcodes", *argv[:1]]) + ": error: "))
+        assert expected in last
+        assert "Traceback" not in said.err
+        assert names(folder) == {"a.wav"}
+
+    def test_one_bad_input_does_not_stop_the_others(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        Path("text.wav").write_text("no sound at all\n" * 9)
+        soundfile.write("nan.wav", np.float32([0, np.nan]), RATE, "FLOAT")
+        soundfile.write("z.wav", vowel(0.5), RATE)
+        assert run("encode", "a.wav", "text.wav", "nan.wav", "none.wav", "z.wav") == 1
+        assert {path.name for path in folder.glob("*.nac")} == {"a.nac", "z.nac"}
+        lines = capsys.readouterr().err.splitlines()
+        assert len(lines) == 4
+        assert "text.wav: expected audio" in lines[0]
+        assert "nan.wav: expected finite samples, but sample 1" in lines[1]
+        assert "none.wav" in lines[2]
+        assert lines[3] == "wavcodes: error: 3 of 5 inputs failed: text.wav, nan.wav, none.wav"
+
+    @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write everywhere")
+    def test_no_permission(self, folder: Path) -> None:
+        (folder / "locked").mkdir(mode=0o500)
+        assert run("encode", "a.wav", "-o", "locked/a.nac") == 77
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, a Linux device that is always full")
+    def test_a_full_disk(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("encode", "a.wav", "-o", "/dev/full") == 74
+        run("encode", "a.wav")
+        assert run("decode", "a.nac", "-o", "/dev/full") == 74
+        assert capsys.readouterr().err.count("No space left on device") == 2
+
+    def test_a_failure_in_the_middle_leaves_nothing(self, folder: Path) -> None:
+        audio = vowel(6.0).astype(np.float32) / 32768
+        audio[90_000] = np.inf
+        soundfile.write("late.wav", audio, RATE, "FLOAT")
+        before = names(folder)
+        assert run("encode", "late.wav") == 65
+        assert names(folder) == before
+
+
+class TestDamage:
+    @pytest.fixture
+    def damaged(self, folder: Path) -> Path:
+        """`d.nac`: 6 s with a wrong bit in the third of its six blocks."""
+        soundfile.write("d.wav", vowel(6.0), RATE)
+        run("encode", "d.wav")
+        data = bytearray(Path("d.nac").read_bytes())
+        data[len(data) * 5 // 12] ^= 1
+        Path("d.nac").write_bytes(data)
+        return folder
+
+    def test_damage_is_an_error(self, damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("decode", "d.nac", "e.wav") == 65
+        assert "e.wav" not in names(damaged)
+        assert "d.nac" in capsys.readouterr().err
+
+    def test_salvage_gives_silence_for_what_is_lost(
+        self, damaged: Path, codec: wavcodes.Codec, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("decode", "d.nac", "e.wav", "--salvage") == 0
+        assert "lost: 2.000 s to 3.000 s" in capsys.readouterr().err
+        salvaged = soundfile.read("e.wav", dtype="int16")[0]
+        whole = pcm16(codec.decode(codec.encode(floats(damaged / "d.wav"), RATE))[0])
+        assert len(salvaged) == len(whole)
+        first, behind = 2 * RATE, 3 * RATE
+        assert not salvaged[first:behind].any()
+        np.testing.assert_array_equal(salvaged[: first - 320], whole[: first - 320])  # the last frame needs the next
+        np.testing.assert_array_equal(salvaged[behind + RATE :], whole[behind + RATE :])
+
+    def test_salvage_of_a_stretch(self, damaged: Path) -> None:
+        assert run("decode", "d.nac", "e.wav", "--salvage") == 0
+        assert run("decode", "d.nac", "f.wav", "--salvage", "--from", "1.5", "--to", "4.25") == 0
+        whole, part = (soundfile.read(name, dtype="int16")[0] for name in ("e.wav", "f.wav"))
+        np.testing.assert_array_equal(part, whole[24_000:68_000])
+
+    @pytest.mark.parametrize("keep", [0.1, 0.5, 0.99])
+    def test_a_cut_file(self, folder: Path, keep: float, capsys: pytest.CaptureFixture[str]) -> None:
+        run("encode", "a.wav")
+        data = Path("a.nac").read_bytes()
+        Path("a.nac").write_bytes(data[: int(keep * len(data))])
+        assert run("decode", "a.nac", "b.wav") == 65
+        assert "b.wav" not in names(folder)
+        assert "cut" in capsys.readouterr().err
+        assert run("decode", "a.nac", "b.wav", "--salvage") == 0
+        assert soundfile.info("b.wav").frames == len(vowel(3.21))
+
+    def test_other_weights(self, folder: Path, codec: wavcodes.Codec, capsys: pytest.CaptureFixture[str]) -> None:
+        wavcodes.write("a.nac", codec.encode(floats(folder / "a.wav"), RATE), weights_digest=b"\1" * 32)
+        assert run("decode", "a.nac", "b.wav") == 65
+        assert "other weights of wavcodes_16khz" in capsys.readouterr().err
+        assert run("decode", "a.nac", "b.wav", "-f") == 0
+        assert "other weights of wavcodes_16khz" in capsys.readouterr().err
+
+    def test_a_file_of_a_codec_that_is_not_here(self, folder: Path, codec: wavcodes.Codec) -> None:
+        codes = codec.encode(floats(folder / "a.wav"), RATE)
+        for number, changes in enumerate(({"codec": "wavcodes_15khz"}, {"hop_length": 640})):
+            name = f"{number}.nac"
+            with open(name, "wb") as file:
+                facts = {**vars(Header.of_codes(codes)), "num_samples": None, **changes}
+                open_writer(file, name, Header(**facts)).close()
+            assert run("decode", name, "b.wav") == 65
+            assert "b.wav" not in names(folder)
+
+
+class TestSpeech:
+    """What the command says, and where."""
+
+    def test_quiet_and_loud(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        soundfile.write("b.wav", vowel(0.5, 8_000), 8_000)
+        run("encode", "b.wav", "-f")
+        assert "resampled" in capsys.readouterr().err
+        run("encode", "b.wav", "-f", "-q")
+        assert capsys.readouterr() == ("", "")
+        run("encode", "none.wav", "-q")
+        assert "wavcodes: error: " in capsys.readouterr().err
+        run("encode", "none.wav", "-qq")
+        assert capsys.readouterr() == ("", "")
+        run("encode", "none.wav", "-v")
+        assert "Traceback" in capsys.readouterr().err
+        run("encode", "b.wav", "-fv")
+        assert "b.wav -> b.nac: wavcodes_16khz, 6 kbps, 0.50 s" in capsys.readouterr().err
+
+    def test_json(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("encode", "a.wav", "none.wav", "--json") == 1
+        done, failed = map(json.loads, capsys.readouterr().out.splitlines())
+        assert (done["schema"], done["command"], done["input"], done["output"]) == (1, "encode", "a.wav", "a.nac")
+        assert (done["codec"], done["num_codebooks"], done["bandwidth"]) == ("wavcodes_16khz", 12, 6.0)
+        assert (done["num_samples"], done["duration"]) == (51_360, 3.21)
+        assert done["bytes"] == os.path.getsize("a.nac")
+        assert (failed["input"], failed["kind"], failed["exit_code"]) == ("none.wav", "InputError", 66)
+        assert run("info", "a.nac", "--json") == 0
+        info = json.loads(capsys.readouterr().out)
+        for field in ("codec", "num_samples", "bandwidth", "strides", "weights_digest", "bytes"):
+            assert info[field] == done[field]
+        assert info["bitrate"] == pytest.approx(8 * done["bytes"] / 3.21)
+        assert run("decode", "a.nac", "b.wav", "--json", "--from", "1", "--to", "2") == 0
+        decoded = json.loads(capsys.readouterr().out)
+        assert (decoded["num_samples"], decoded["clipped"]) == (16_000, 0)
+
+    def test_json_of_salvage_says_what_is_lost(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        run("encode", "a.wav")
+        data = Path("a.nac").read_bytes()
+        Path("a.nac").write_bytes(data[: len(data) // 2])
+        capsys.readouterr()
+        assert run("decode", "a.nac", "b.wav", "--json", "--salvage") == 0
+        (lost,) = json.loads(capsys.readouterr().out)["lost"]
+        assert lost == [1.0, 3.24]  # with the last, partly filled frame and the one that flushes the decoder
+
+    def test_info(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        run("encode", "a.wav", "--bandwidth", "3")
+        assert run("info", "a.nac", "a.nac") == 0
+        said = capsys.readouterr().out
+        assert said.count("a.nac") == 2
+        for text in ("wavcodes_16khz", "3.210 s, 16000 Hz, 1 channel", "6 codebooks of 1024, 50 frames/s", "3 kbps"):
+            assert text in said
+
+    def test_codecs(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("codecs") == 0
+        header, *rows = capsys.readouterr().out.splitlines()
+        assert [row.split()[0] for row in rows] == wavcodes.list_codecs()
+        start = header.index("LICENCE")
+        assert [row[start:] for row in rows] == [wavcodes.spec(n).weights.licence for n in wavcodes.list_codecs()]
+        assert run("codecs", "--json") == 0
+        records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [record["codec"] for record in records] == wavcodes.list_codecs()
+        assert [record["codec"] for record in records if record["download_bytes"] == 0] == ["wavcodes_16khz"]
+
+    def test_download(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        assert run("download", "wavcodes-16khz") == 0
+        said = capsys.readouterr().out
+        assert "wavcodes_16khz.safetensors (verified)" in said
+        assert "licence of the weights: Apache-2.0" in said
+        monkeypatch.setattr(models, "locate", lambda spec: (Located(Path(spec.name), verified=False),))
+        assert run("download", "--all", "--json") == 0
+        records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [record["codec"] for record in records] == wavcodes.list_codecs()
+        assert not any(file["verified"] for record in records for file in record["files"])
+        run("download", "lyra_v2")
+        assert "lyra_v2: lyra_v2 (unverified" in capsys.readouterr().out
+
+    def test_help_names_the_commands(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("--help") == 0
+        said = capsys.readouterr().out
+        for word in ("encode", "decode", "info", "codecs", "download", "exit codes"):
+            assert word in said
+        assert run("--version") == 0
+        assert capsys.readouterr().out == f"wavcodes {wavcodes.__version__}\n"
+
+    @pytest.mark.parametrize(
+        ("error", "code", "expected"),
+        [
+            (ZeroDivisionError("by zero"), 70, "ZeroDivisionError: by zero. This is a bug in wavcodes"),
+            (MemoryError(), 71, "not enough memory"),
+            (KeyboardInterrupt(), 130, "interrupted"),
+        ],
+    )
+    def test_what_nobody_expects(
+        self,
+        folder: Path,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        error: BaseException,
+        code: int,
+        expected: str,
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise type(error)(*error.args)  # a fresh one, which takes its traceback with it
+
+        run("encode", "a.wav", "x.nac")
+        monkeypatch.setattr(decode.AudioWriter, "write", fail)
+        assert run("decode", "x.nac", "y.wav") == code
+        said = capsys.readouterr().err
+        assert expected in said
+        assert "Traceback" not in said
+        assert names(folder) == {"a.wav", "x.nac"}
+
+
+class TestProgress:
+    def draw(self, monkeypatch: pytest.MonkeyPatch, total: float | None, columns: int = 100) -> str:
+        now = [0.0]
+        monkeypatch.setattr(time, "monotonic", lambda: now[0])
+        monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((columns, 24)))
+        monkeypatch.delenv("COLUMNS", raising=False)
+        monkeypatch.setattr(sys, "__stdout__", sys.stdout, raising=False)
+        stream = io.StringIO()
+        with Progress("speech.wav", total, stream) as progress:
+            for step in range(1, 9):
+                now[0] = step * 0.25
+                progress.update(step * 15.0)
+        return stream.getvalue()
+
+    def test_is_drawn_after_a_second_and_wiped(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        first, *_, last, end = self.draw(monkeypatch, 240.0).split("\r\x1b[K")
+        assert first == end == ""
+        assert last == "speech.wav  50% [############------------] 2:00 of 4:00, 60x, 0:02 left"
+
+    def test_without_a_known_length(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.draw(monkeypatch, None).split("\r\x1b[K")[-2] == "speech.wav 2:00, 60x"
+
+    def test_short_work_draws_nothing(self) -> None:
+        stream = io.StringIO()
+        with Progress("a", 1.0, stream) as progress:
+            progress.update(0.5)
+        assert stream.getvalue() == ""
+
+    @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3_725, "1:02:05")])
+    def test_clock(self, seconds: float, text: str) -> None:
+        assert clock(seconds) == text
+
+    @pytest.mark.parametrize(
+        ("count", "text"), [(0, "0 B"), (999, "999 B"), (9_440, "9.44 kB"), (93_119_608, "93.1 MB")]
+    )
+    def test_size(self, count: int, text: str) -> None:
+        assert size(count) == text
+
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def process(folder: Path) -> Iterator[Start]:
+    """Starts the command as a process of its own."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*argv: str, colourless: bool = False, **options: object) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-m", "wavcodes", *argv]
+        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        environment = {**os.environ, **PACKAGE, "NO_COLOR": "1" if colourless else ""}
+        started.append(subprocess.Popen(command, env=environment, **options))  # type: ignore[call-overload]
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+        each.wait()
+        for stream in (each.stdin, each.stdout, each.stderr):
+            if stream is not None and not stream.closed:
+                stream.close()
+
+
+class TestProcess:
+    def test_pipes(self, folder: Path, process: Start) -> None:
+        encoded, said = process("encode", "-").communicate(Path("a.wav").read_bytes())
+        assert said == b""
+        run("encode", "a.wav")
+        assert encoded == Path("a.nac").read_bytes()
+        decoded, said = process("decode", "-").communicate(encoded)
+        assert said == b""
+        run("decode", "a.nac", "b.wav")
+        assert decoded == Path("b.wav").read_bytes()
+        described, _ = process("info", "-", "--json").communicate(encoded)
+        assert json.loads(described)["num_samples"] == len(vowel(3.21))
+
+    def test_standard_output_as_the_second_name(self, folder: Path, process: Start) -> None:
+        run("encode", "a.wav")
+        encoded, _ = process("encode", "a.wav", "-").communicate()
+        assert encoded == Path("a.nac").read_bytes()
+
+    def test_a_stretch_from_a_pipe(self, folder: Path, process: Start) -> None:
+        run("encode", "a.wav")
+        decoded, _ = process("decode", "-", "--from", "2").communicate(Path("a.nac").read_bytes())
+        run("decode", "a.nac", "b.wav", "--from", "2")
+        assert decoded == Path("b.wav").read_bytes()
+
+    @pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="needs POSIX signals")
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_an_interrupted_run_leaves_nothing(
+        self, folder: Path, process: Start, number: signal.Signals, code: int
+    ) -> None:
+        soundfile.write("long.wav", vowel(20.0), RATE)
+        run("encode", "long.wav")
+        before = names(folder)
+        running = process("decode", "-", "-o", "b.wav")
+        assert running.stdin is not None
+        running.stdin.write(Path("long.nac").read_bytes()[:8_000])  # and then it waits for more
+        running.stdin.flush()
+        deadline = time.monotonic() + 30
+        while names(folder) == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert names(folder) != before
+        running.send_signal(number)
+        assert running.wait(30) == code
+        _, said = running.communicate()
+        assert b"no unfinished file is left" in said
+        assert b"Traceback" not in said
+        assert names(folder) == before
+
+    @pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="needs POSIX pipes")
+    def test_a_reader_that_goes_away_is_no_news(self, folder: Path, process: Start) -> None:
+        soundfile.write("long.wav", vowel(20.0), RATE)
+        run("encode", "long.wav")
+        running = process("decode", "long.nac", "-")
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.read(10)
+        running.stdout.close()
+        assert running.wait(30) == 141
+        assert running.stderr.read() == b""
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+    def test_a_terminal_gets_no_binary_but_colour(self, folder: Path, process: Start) -> None:
+        import pty
+
+        def on_terminal(*argv: str, colourless: bool = False) -> tuple[int, bytes]:
+            ours, theirs = pty.openpty()
+            running = process(*argv, colourless=colourless, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
+            code = running.wait(30)
+            os.close(theirs)
+            said = os.read(ours, 100_000)
+            os.close(ours)
+            return code, said
+
+        code, said = on_terminal("encode", "a.wav", "-")
+        assert code == 2
+        assert b"wavcodes: \x1b[1;31merror:\x1b[0m standard output is a terminal" in said
+        code, said = on_terminal("encode", "a.wav", "-", colourless=True)
+        assert said.startswith(b"wavcodes: error: standard output is a terminal")
+        code, said = on_terminal("encode", "a.wav", "-", "-f")
+        assert code == 0
+        assert b"\x89NAC" in said
+        code, said = on_terminal("encode", "a.wav")
+        assert b"a.wav -> a.nac" in said  # somebody watches
+
+    def test_info_and_help_load_no_library_for_audio_or_downloads(self, folder: Path) -> None:
+        run("encode", "a.wav")
+        heavy = {"soundfile", "soxr", "huggingface_hub", "safetensors", "tempfile", "concurrent"}
+        env = {**os.environ, **PACKAGE}
+        for argv in (["--help"], ["info", "a.nac"], ["codecs"]):
+            code = f"import sys; from wavcodes import cli; cli.main({argv!r}); print(*sorted(sys.modules))"
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+            assert not heavy & set(done.stdout.splitlines()[-1].split())
+
+
+def test_every_suffix_that_the_reader_gets_is_spelled_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    from wavcodes.audio import SUFFIXES
+    from wavcodes.containers import FORMATS
+
+    run("decode", "--help")
+    said = capsys.readouterr().out
+    assert all(suffix in said for suffix in SUFFIXES)
+    run("encode", "--help")
+    said = capsys.readouterr().out
+    assert all(each.suffix in said for each in FORMATS)
+
+
+def test_a_long_file_is_read_in_pieces(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[int] = []
+    blocks = AudioReader.blocks
+
+    def watched(self: AudioReader, *limits: int) -> object:
+        for block in blocks(self, *limits):
+            lengths.append(block.shape[1])
+            yield block
+
+    monkeypatch.setattr(AudioReader, "blocks", watched)
+    soundfile.write("long.wav", vowel(60.0), RATE)
+    assert run("encode", "long.wav") == 0
+    assert sum(lengths) == 60 * RATE
+    assert max(lengths) <= 5 * RATE
