@@ -52,8 +52,8 @@ struct Pass {
 template <int R, int N>
 static inline void tile(const Product& p, const Pass& pass, int row, float* out, ptrdiff_t out_stride) {
     V acc[R][N];
-    const float* start = pass.first ? p.bias : p.scratch + ptrdiff_t(row) * N * lanes;
-    const ptrdiff_t start_stride = pass.first ? 0 : N * lanes;
+    const float* start = pass.first ? p.start + row * p.start_stride : p.scratch + ptrdiff_t(row) * N * lanes;
+    const ptrdiff_t start_stride = pass.first ? p.start_stride : N * lanes;
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
@@ -196,6 +196,12 @@ static void depthwise(const Depthwise& d) {
     }
 }
 
+static void subtract(const float* x, const float* y, float* difference, size_t n) {
+    size_t i = 0;
+    for (; i + lanes <= n; i += lanes) store(difference + i, sub(load(x + i), load(y + i)));
+    for (; i < n; i++) difference[i] = x[i] - y[i];
+}
+
 // Lanes lie across rows for the two sums and across channels for the result.
 static void layer_norm(const float* x, int rows, int channels, const float* weight, const float* bias, float eps,
                        float* y) {
@@ -294,7 +300,7 @@ static int argmax(const float* x, int n) {
 }
 
 extern const Kernels kernels;
-const Kernels kernels = {WAVCODES_NAME, lanes,     V::max_vectors, product, depthwise,
-                         activate,      layer_norm, lstm_step,      argmax};
+const Kernels kernels = {WAVCODES_NAME, lanes,    V::max_vectors, product,   depthwise,
+                         activate,      subtract, layer_norm,     lstm_step, argmax};
 
 }  // namespace WAVCODES_NAMESPACE

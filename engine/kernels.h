@@ -15,14 +15,15 @@ struct Segment {
 };
 
 // One panel of a matrix product over a window that slides along time:
-//   out[t][j] = act(add[t][j] + (bias[j] + sum over segments s, over i: s.x[t * s.stride + i] * weights[..][j]))
-// as one chain of fused multiply-adds, starting at the bias and running through the segments in order.
+//   out[t][j] = act(add[t][j] + (start[t][j] + sum over segments s, over i: s.x[t * s.stride + i] * weights[..][j]))
+// as one chain of fused multiply-adds that begins at `start` and runs through the segments in order.
 struct Product {
     const Segment* segments;
     int num_segments;
     const float* weights;  // [sum of lengths][vectors * lanes]
-    const float* bias;     // [vectors * lanes]
-    int vectors;           // 1 to Kernels::max_vectors
+    const float* start;    // [vectors * lanes] for each row, `start_stride` apart: 0 for a bias
+    ptrdiff_t start_stride;
+    int vectors;  // 1 to Kernels::max_vectors
     int rows;
     float* out;
     ptrdiff_t out_stride;
@@ -63,6 +64,7 @@ struct Kernels {
     void (*product)(const Product&);
     void (*depthwise)(const Depthwise&);
     void (*activate)(const float* x, float* y, size_t n, Act act, float slope);
+    void (*subtract)(const float* x, const float* y, float* difference, size_t n);
     void (*layer_norm)(const float* x, int rows, int channels, const float* weight, const float* bias, float eps,
                        float* y);
     void (*lstm_step)(const LstmStep&);

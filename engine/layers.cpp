@@ -18,7 +18,11 @@ size_t piece_rows(size_t values_per_row) {
     return std::max<size_t>(1, piece_values / values_per_row / tile_rows) * tile_rows;
 }
 
-size_t batch_rows(const Matrix& matrix) { return matrix.bytes() > heavy_bytes ? heavy_batch : 1; }
+size_t batch_rows(size_t bytes) { return bytes > heavy_bytes ? heavy_batch : 1; }
+
+struct CountState : State {
+    size_t rows = 0;  // taken from the input so far
+};
 
 // -0.0 would make the sign of a sum of zeros depend on how many there are.
 float bias_at(Tensor bias, int j) { return bias.data ? bias.data[j] + 0.0f : 0.0f; }
@@ -39,9 +43,16 @@ Conv::Conv(const Kernels& kernels, const ConvShape& shape, Tensor weight, Tensor
                        : shortcut.data[size_t(j) * shortcut_channels + i - own];
     };
     auto start = [&](int j) { return bias_at(bias, j) + bias_at(shortcut_bias, j); };
-    matrix_ = std::make_unique<Matrix>(kernels, own + shortcut_channels, ranges, value, start);
-    batch = batch_rows(*matrix_);
-    limit = std::max(batch, piece_rows(std::max(shape.out, shape.in * shape.stride)));
+    limit = piece_rows(std::max(shape.out, shape.in * shape.stride));
+    if (kernel == 2 * shape.stride && shape.dilation == 1 && shape.groups == 1 && !shortcut_channels &&
+        Pairs::pays(shape.stride * in, out)) {
+        pairs_ = std::make_unique<Pairs>(kernels, shape.stride * in, out, value, start);
+        batch = batch_rows(pairs_->bytes());
+    } else {
+        matrix_ = std::make_unique<Matrix>(kernels, own + shortcut_channels, ranges, value, start);
+        batch = batch_rows(matrix_->bytes());
+    }
+    limit = std::max(batch, limit);
 
     // A narrow output leaves most lanes empty. As a convolution of stride F it gives F rows at once; the weights
     // that this adds are zeros, which change no sum.
@@ -66,6 +77,10 @@ void Conv::run_with(State& state, Rows& in, Rows& out, size_t steps, int threads
     if (skip && !shortcut_channels_) {
         output.add = skip;
         output.add_stride = s.out;
+    }
+    if (pairs_) {
+        pairs_->apply(x, position(state), int(steps), output, threads);
+        return move(state, in, steps);
     }
     thread_local std::vector<Segment> segments;
     size_t done = 0;
@@ -138,15 +153,20 @@ ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel
         const int ic = oc / out_group * in_group + i % in_group;
         return k < kernel ? weight.data[(size_t(ic) * out_group + oc % out_group) * kernel + k] : 0.0f;
     };
-    matrix_ = std::make_unique<Matrix>(kernels, taps_ * in_group, ranges, value,
-                                       [&](int column) { return bias_at(bias, column % out); });
-    batch = batch_rows(*matrix_);
+    auto start = [&](int column) { return bias_at(bias, column % out); };
+    if (taps_ == 2 && groups == 1 && Pairs::pays(in, stride * out)) {
+        pairs_ = std::make_unique<Pairs>(kernels, in, stride * out, value, start);
+        batch = batch_rows(pairs_->bytes());
+    } else {
+        matrix_ = std::make_unique<Matrix>(kernels, taps_ * in_group, ranges, value, start);
+        batch = batch_rows(matrix_->bytes());
+    }
     limit = std::max(batch, piece_rows(size_t(stride) * out));
 }
 
 std::unique_ptr<State> ConvTranspose::start(Rows& in) const {
     in.append_zeros(taps_ - 1);
-    return std::make_unique<State>();
+    return std::make_unique<CountState>();
 }
 
 size_t ConvTranspose::ready(const State&, const Rows& in) const {
@@ -155,16 +175,22 @@ size_t ConvTranspose::ready(const State&, const Rows& in) const {
 
 void ConvTranspose::finish(State&, Rows& in) const { in.append_zeros((tail_rows_ + stride_ - 1) / stride_); }
 
-void ConvTranspose::run(State& state, Rows& in, Rows& out, size_t steps, int threads) const {
-    thread_local std::vector<Segment> segments;
+void ConvTranspose::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
+    auto& state = static_cast<CountState&>(s);
     const ptrdiff_t row = in_channels;
-    segments.clear();
-    if (groups_ == 1)
-        segments.push_back({in.row(0), row, taps_ * in_channels});
-    else
-        for (int k = 0; k < taps_; k++) segments.push_back({in.row(k), row, in_channels / groups_});
-    matrix_->apply(segments, 0, int(steps), {out.append(steps * stride_), stride_ * out_channels, nullptr, 0, act_, slope_},
-                   threads);
+    const Matrix::Output output{out.append(steps * stride_), ptrdiff_t(stride_) * out_channels, nullptr, 0, act_, slope_};
+    if (pairs_) {
+        pairs_->apply(in.row(0), state.rows, int(steps), output, threads);
+    } else {
+        thread_local std::vector<Segment> segments;
+        segments.clear();
+        if (groups_ == 1)
+            segments.push_back({in.row(0), row, taps_ * in_channels});
+        else
+            for (int k = 0; k < taps_; k++) segments.push_back({in.row(k), row, in_channels / groups_});
+        matrix_->apply(segments, 0, int(steps), output, threads);
+    }
+    state.rows += steps;
     in.drop(steps);
     if (state.finished && in.size() < size_t(taps_) && tail_rows_ % stride_) out.drop_last(stride_ - tail_rows_ % stride_);
 }
@@ -242,12 +268,6 @@ void Residual::run(State& s, Rows& in, Rows& out, size_t steps, int threads) con
 }
 
 // ---- The ends of a signal ----------------------------------------------------------------------------------------
-
-namespace {
-struct CountState : State {
-    size_t rows = 0;
-};
-}  // namespace
 
 std::unique_ptr<State> PadEnd::start(Rows&) const { return std::make_unique<CountState>(); }
 

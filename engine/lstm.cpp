@@ -74,7 +74,8 @@ void Lstm::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
     float* y = out.append(steps);
     const float* x = in.row(0);
     for (size_t layer = 0; layer < hidden_.size(); layer++) {
-        input_[layer]->apply({{layer ? y : x, in_channels, in_channels}}, 0, int(steps), {gates, columns}, threads);
+        const Segment rows{layer ? y : x, in_channels, in_channels};
+        input_[layer]->apply({&rows, 1}, 0, int(steps), {gates, columns}, threads);
         for (size_t t = 0; t < steps; t++) {
             Floats &hidden = state.hidden[layer], &next = state.next[layer];
             kernels_.lstm_step({gates + t * columns, hidden_[layer].data(), hidden.data(), in_channels,

@@ -23,6 +23,7 @@ Matrix::Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange
         }
         columns_ = std::max(columns_, range.first + range.count);
     }
+    padded_columns_ = (columns_ + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
     floats_ = Floats(total);
     for (const Panel& panel : panels_) {
         const int padded = panel.vectors * kernels.lanes;
@@ -34,7 +35,7 @@ Matrix::Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange
     }
 }
 
-void Matrix::apply_range(const std::vector<Segment>& segments, int fixed, int first_row, int last_row, int first_panel,
+void Matrix::apply_range(std::span<const Segment> segments, int fixed, int first_row, int last_row, int first_panel,
                          int last_panel, const Output& output) const {
     thread_local std::vector<Segment> moved;
     thread_local Floats scratch;
@@ -48,14 +49,16 @@ void Matrix::apply_range(const std::vector<Segment>& segments, int fixed, int fi
             if (s + fixed < moved.size()) moved[s].x += panel.input;
         }
         const float* add = output.add ? output.add + first_row * output.add_stride + panel.column : nullptr;
-        kernels_.product({moved.data(), int(moved.size()), floats_.data() + panel.weights,
-                          floats_.data() + panel.bias, panel.vectors, rows,
+        const float* start = floats_.data() + panel.bias;
+        if (output.start) start = output.start + ptrdiff_t(first_row) * padded_columns_ + panel.column;
+        kernels_.product({moved.data(), int(moved.size()), floats_.data() + panel.weights, start,
+                          output.start ? padded_columns_ : 0, panel.vectors, rows,
                           output.out + first_row * output.stride + panel.column, output.stride, panel.width, add,
                           output.add_stride, output.act, output.slope, scratch.data()});
     }
 }
 
-void Matrix::apply(const std::vector<Segment>& segments, int fixed, int rows, const Output& output,
+void Matrix::apply(std::span<const Segment> segments, int fixed, int rows, const Output& output,
                    int threads) const {
     const int panels = int(panels_.size());
     const int grain = 12;  // rows of a register tile

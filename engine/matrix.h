@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "kernels.h"
@@ -23,6 +24,9 @@ class Matrix {
     int columns() const { return columns_; }
     size_t bytes() const { return floats_.size() * sizeof(float); }
 
+    // columns(), rounded up so that the rows of a `start` can be read in whole vectors
+    int padded_columns() const { return padded_columns_; }
+
     struct Output {
         float* out;
         ptrdiff_t stride;
@@ -30,21 +34,22 @@ class Matrix {
         ptrdiff_t add_stride = 0;
         Act act = Act::none;
         float slope = 0;
+        const float* start = nullptr;  // rows of padded_columns() that the sums begin at; null: the bias
     };
     // out[t] = act(add[t] + bias + window(t) * weights) for t < rows. Each segment is moved by its panel's `input`,
     // except for the last `fixed` segments. Threads share out rows, or panels where rows are few.
-    void apply(const std::vector<Segment>& segments, int fixed, int rows, const Output& output, int threads) const;
+    void apply(std::span<const Segment> segments, int fixed, int rows, const Output& output, int threads) const;
 
    private:
     struct Panel {
         int column, width, vectors, input;
         size_t bias, weights;  // offsets into floats_
     };
-    void apply_range(const std::vector<Segment>& segments, int fixed, int first_row, int last_row, int first_panel,
+    void apply_range(std::span<const Segment> segments, int fixed, int first_row, int last_row, int first_panel,
                      int last_panel, const Output& output) const;
 
     const Kernels& kernels_;
-    int columns_ = 0;
+    int columns_ = 0, padded_columns_ = 0;
     std::vector<Panel> panels_;
     Floats floats_;
 };

@@ -7,7 +7,7 @@
 namespace wavcodes {
 namespace {
 
-constexpr int block_rows = 48;  // rows searched together: their scores stay in the second-level cache
+constexpr int block_rows = 96;  // rows searched together: the books are read once for all of them
 
 // In float64 and in order, so that it is the same on every machine.
 double squared_norm(const float* x, int n) {
@@ -47,26 +47,26 @@ void Quantizer::add_cosine(int width, const float* in_weight, const float* in_bi
         kernels_, width, {{0, dim_, 0}}, [&](int i, int j) { return out_weight[size_t(j) * width + i]; },
         [&](int j) { return out_bias[j]; });
     book.entries = Floats(size_t(size_) * dim_);
-    back.apply({{codebook, width, width}}, 0, size_, {book.entries.data(), dim_}, 1);
+    const Segment rows{codebook, width, width};
+    back.apply({&rows, 1}, 0, size_, {book.entries.data(), dim_}, 1);
     books_.push_back(std::move(book));
 }
 
 void Quantizer::encode_block(const float* latent, int rows, int num_codebooks, int32_t* codes) const {
     thread_local Floats residuals, projections, all_scores;
-    thread_local std::vector<Segment> segments;
     float* residual = residuals.room(size_t(block_rows) * dim_);
     float* scores = all_scores.room(size_t(block_rows) * size_);
     std::copy_n(latent, size_t(rows) * dim_, residual);
     for (int k = 0; k < num_codebooks; k++) {
         const Book& book = books_[k];
-        segments.assign(1, {residual, dim_, dim_});
+        Segment searched{residual, dim_, dim_};
         if (book.projection) {
             const int width = book.projection->columns();
             float* projected = projections.room(size_t(block_rows) * width);
-            book.projection->apply(segments, 0, rows, {projected, width}, 1);
-            segments.assign(1, {projected, width, width});
+            book.projection->apply({&searched, 1}, 0, rows, {projected, width}, 1);
+            searched = {projected, width, width};
         }
-        book.scores->apply(segments, 0, rows, {scores, size_}, 1);
+        book.scores->apply({&searched, 1}, 0, rows, {scores, size_}, 1);
         for (int t = 0; t < rows; t++) {
             const int code = kernels_.argmax(scores + size_t(t) * size_, size_);
             codes[size_t(t) * num_codebooks + k] = code;

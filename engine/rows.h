@@ -15,9 +15,7 @@ class Floats {
    public:
     Floats() = default;
     explicit Floats(size_t n) : size_(n) {
-        // The kernels' vector loads of a last, partial vector stay inside this slack.
-        void* p = ::operator new((n + 16) * sizeof(float), std::align_val_t(64));
-        data_.reset(static_cast<float*>(p));
+        data_.reset(static_cast<float*>(::operator new(n * sizeof(float), std::align_val_t(64))));
     }
     float* data() const { return data_.get(); }
     size_t size() const { return size_; }

@@ -1,5 +1,6 @@
 #include "threads.h"
 
+#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -23,7 +24,9 @@ class Pool {
         }
         {
             std::lock_guard<std::mutex> lock(mutex_);
-            while (int(workers_.size()) < count - 1) workers_.emplace_back([this] { work(); });
+            // More threads than cores would only take turns.
+            const int useful = std::min(count, std::max(2, int(std::thread::hardware_concurrency())));
+            while (int(workers_.size()) < useful - 1) workers_.emplace_back([this] { work(); });
             task_ = task;
             data_ = data;
             count_ = count;

@@ -6,7 +6,8 @@ namespace {
 
 struct WindowState : State {
     bool started = false;
-    size_t head = 0;  // first row of the next window within the queue; the rows before it serve as a mirror at the end
+    size_t steps = 0;  // given so far
+    size_t head = 0;   // first row of the next window within the queue; the rows before it serve as a mirror at the end
 };
 
 // Rows of history that the mirrored padding at the end may need.
@@ -45,8 +46,11 @@ const float* Windowed::window(State& s, Rows& in) const {
     return in.row(state.head);
 }
 
+size_t Windowed::position(const State& s) const { return static_cast<const WindowState&>(s).steps; }
+
 void Windowed::move(State& s, Rows& in, size_t steps) const {
     auto& state = static_cast<WindowState&>(s);
+    state.steps += steps;
     state.head += steps * shape_.stride;
     const size_t keep = mirror_rows(shape_);
     if (state.head > keep) {

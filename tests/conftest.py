@@ -3,10 +3,13 @@ turns those skips into failures, so that continuous integration cannot lose them
 
 import importlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import peers
 import pytest
 
 
@@ -37,3 +40,30 @@ def peer() -> Callable[[str], ModuleType]:
             raise
 
     return load
+
+
+@pytest.fixture(scope="session")
+def random_encodec(
+    peer: Callable[[str], ModuleType], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[int], tuple[Any, Path]]:
+    """Upstream's EnCodec 24 kHz with the random weights of a seed, and the file of them: `random_encodec(seed)`."""
+    peer("transformers")
+    folder = tmp_path_factory.mktemp("encodec")
+    made: dict[int, tuple[Any, Path]] = {}
+
+    def make(seed: int) -> tuple[Any, Path]:
+        if seed not in made:
+            made[seed] = peers.encodec_peer(seed, folder)
+        return made[seed]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def cross() -> tuple[str, str]:
+    """Commands that compile C++ for 64-bit Arm and that run the result here."""
+    for compiler, emulator in (("aarch64-linux-gnu-g++", "qemu-aarch64"), ("aarch64-linux-gnu-g++", "qemu-aarch64-static")):
+        if shutil.which(compiler) and shutil.which(emulator) and shutil.which("cmake"):
+            return compiler, emulator
+    _missing("cross", "cmake, aarch64-linux-gnu-g++ and qemu-aarch64 (package qemu-user) are not all installed")
+    raise AssertionError

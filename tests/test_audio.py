@@ -1,15 +1,16 @@
 """Audio in memory and in files, against soxr, soundfile, numpy and bytes laid out by hand."""
 
 import errno
-import gc
 import io
 import math
 import os
 import struct
+import sys
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 
 from wavcodes.audio import (
     BLOCK_SAMPLES,
+    SUFFIXES,
     AudioReader,
     AudioWriter,
     StreamResampler,
@@ -211,6 +213,21 @@ def pipe() -> Iterator[tuple[io.FileIO, io.FileIO]]:
         yield source, sink
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[BinaryIO]:
+    with open(tmp_path / "file", "w+b") as opened:
+        yield opened
+
+
+def contents(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
 class TestReader:
     @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3", ".aiff", ".au"])
     def test_equals_soundfile(self, tmp_path: Path, suffix: str) -> None:
@@ -320,6 +337,21 @@ class TestReader:
         ):
             list(reader.blocks(start, stop))
 
+    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count open files")
+    def test_nothing_stays_open(self, tmp_path: Path) -> None:
+        good, bad = tmp_path / "good.wav", tmp_path / "bad.wav"
+        good.write_bytes(wav_bytes(np.arange(10), 8_000, 1))
+        bad.write_text("no sound")
+        before = open_descriptors()
+        for _ in range(3):
+            with AudioReader(good) as reader:
+                list(reader.blocks())
+            with AudioReader(io.BytesIO(good.read_bytes())) as reader:
+                list(reader.blocks())
+            with pytest.raises(FormatError):
+                AudioReader(bad)
+        assert open_descriptors() == before
+
     def test_missing_files_and_folders(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="nowhere"):
             AudioReader(tmp_path / "nowhere.wav")
@@ -328,17 +360,15 @@ class TestReader:
 
 
 class TestWriter:
-    def test_wav_bytes(self) -> None:
-        file = io.BytesIO()
+    def test_wav_bytes(self, file: BinaryIO) -> None:
         with AudioWriter(file, ".wav", 24_000, 2) as writer:
             writer.write(np.float32([[0, 0.5], [-1, 1 / 32768]]))
             writer.write(np.float32([[2 / 32768], [-0.5]]))
-        assert file.getvalue() == wav_bytes(np.array([0, -32768, 16384, 1, 2, -16384]), 24_000, 2)
+        assert contents(file) == wav_bytes(np.array([0, -32768, 16384, 1, 2, -16384]), 24_000, 2)
 
     @pytest.mark.parametrize("suffix", [".wav", ".flac", ".WAV"])
-    def test_all_16_bit_values_come_back(self, suffix: str) -> None:
+    def test_all_16_bit_values_come_back(self, file: BinaryIO, suffix: str) -> None:
         values = np.arange(-32768, 32768, dtype=np.int16)
-        file = io.BytesIO()
         with AudioWriter(file, suffix, 16_000, 1) as writer:
             writer.write(values[np.newaxis].astype(np.float32) / 32768)
         file.seek(0)
@@ -346,8 +376,7 @@ class TestWriter:
         np.testing.assert_array_equal(read, values)
         assert rate == 16_000
 
-    def test_rounds_to_the_nearest_and_clips(self) -> None:
-        file = io.BytesIO()
+    def test_rounds_to_the_nearest_and_clips(self, file: BinaryIO) -> None:
         with AudioWriter(file, ".wav", 16_000, 1) as writer:
             writer.write(np.float32([[0.49 / 32768, 0.51 / 32768, -0.51 / 32768, 1, 1.5, -1, -1.25, 7e8]]))
         file.seek(0)
@@ -355,10 +384,9 @@ class TestWriter:
         assert writer.clipped == 3
 
     @pytest.mark.parametrize("suffix", [".ogg", ".opus", ".mp3"])
-    def test_lossy_formats_keep_length_place_and_channels(self, suffix: str) -> None:
+    def test_lossy_formats_keep_length_place_and_channels(self, file: BinaryIO, suffix: str) -> None:
         time = np.arange(3 * 48_000) / 48_000
         audio = np.stack([np.sin(900 * time**2), np.sin(700 * time**2)]).astype(np.float32) * 0.5
-        file = io.BytesIO()
         with AudioWriter(file, suffix, 48_000, 2) as writer:
             writer.write(audio)
         file.seek(0)
@@ -367,8 +395,7 @@ class TestWriter:
         for channel in (0, 1):
             assert np.corrcoef(read[:, channel], audio[channel])[0, 1] > 0.99
 
-    def test_a_minute_of_vorbis_in_one_piece(self) -> None:
-        file = io.BytesIO()
+    def test_a_minute_of_vorbis_in_one_piece(self, file: BinaryIO) -> None:
         with AudioWriter(file, ".ogg", 44_100, 2) as writer:  # libsndfile crashes where it gets that much at once
             writer.write(np.zeros((2, 70 * 44_100), np.float32))
         file.seek(0)
@@ -386,14 +413,13 @@ class TestWriter:
         with AudioReader(io.BytesIO(data)) as reader:
             assert reader.num_samples == 3
 
-    def test_a_wrong_announcement_is_patched(self) -> None:
-        file = io.BytesIO()
+    def test_a_wrong_announcement_is_patched(self, file: BinaryIO) -> None:
         with AudioWriter(file, ".wav", 16_000, 1, num_samples=7) as writer:
             writer.write(np.float32([[0, 0.25, 0.5]]))
-        assert file.getvalue() == wav_bytes(np.array([0, 8192, 16384]), 16_000, 1)
+        assert contents(file) == wav_bytes(np.array([0, 8192, 16384]), 16_000, 1)
 
     def test_only_wav_goes_into_a_pipe(self, pipe: tuple[io.FileIO, io.FileIO]) -> None:
-        with pytest.raises(UnsupportedError, match=r"cannot be written into a pipe; write \.wav"):
+        with pytest.raises(UnsupportedError, match=r"only be written to a file on disk; write \.wav"):
             AudioWriter(pipe[1], ".flac", 16_000, 1)  # type: ignore[arg-type]
 
     def test_a_wav_of_4_gib_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,11 +431,11 @@ class TestWriter:
         with pytest.raises(UnsupportedError, match="4 GiB"):
             writer.write(np.zeros((1, 1), np.float32))
 
-    def test_what_cannot_be_written_is_named(self) -> None:
+    def test_what_cannot_be_written_is_named(self, file: BinaryIO) -> None:
         with pytest.raises(UnsupportedError, match=r"\.wav, \.flac, .*got '\.m4a'"):
             AudioWriter(io.BytesIO(), ".m4a", 16_000, 1)
         with pytest.raises(UnsupportedError, match=r"\.opus cannot hold 1 channels at 44100 Hz"):
-            AudioWriter(io.BytesIO(), ".opus", 44_100, 1)
+            AudioWriter(file, ".opus", 44_100, 1)
         with pytest.raises(InputError, match=r"\(1, samples\), got \(2, 9\)"):
             AudioWriter(io.BytesIO(), ".wav", 16_000, 1).write(noise(2, 9))
 
@@ -422,12 +448,40 @@ class TestWriter:
         assert isinstance(caught.value.__cause__, OSError)
         assert caught.value.__cause__.errno == errno.ENOSPC
 
-    def test_an_error_in_the_block_lets_go_of_the_file(self, capfd: pytest.CaptureFixture[str]) -> None:
-        file = io.BytesIO()
+    @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on the size of a file")
+    @pytest.mark.parametrize("suffix", SUFFIXES)
+    def test_a_disk_that_gets_full_at_the_end_is_an_error(self, file: BinaryIO, suffix: str) -> None:
+        import resource
+
+        def write() -> None:
+            file.seek(0)
+            file.truncate()
+            with AudioWriter(file, suffix, 16_000, 1) as writer:
+                writer.write(noise(1, 20_000))
+            file.flush()
+
+        write()
+        whole = len(contents(file))
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            for missing in (1, 100, 1_000):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (whole - missing, before[1]))
+                with pytest.raises((ResourceError, OSError)):  # what Python buffers fails when it is flushed
+                    write()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        write()
+        assert len(contents(file)) == whole
+
+    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc to count open files")
+    def test_nothing_stays_open(self, file: BinaryIO) -> None:
+        before = open_descriptors()
+        with AudioWriter(file, ".flac", 16_000, 1) as writer:
+            writer.write(noise(1, 9))
         with pytest.raises(KeyError), AudioWriter(file, ".flac", 16_000, 1) as writer:  # noqa: PT012
-            writer.write(noise(1, 100_000))
+            writer.write(noise(1, 9))
             raise KeyError
-        file.close()
-        del writer
-        gc.collect()
-        assert capfd.readouterr().err == ""  # else libsndfile complains from its callbacks
+        with pytest.raises(UnsupportedError):
+            AudioWriter(file, ".opus", 44_100, 1)
+        assert open_descriptors() == before
+        assert not file.closed

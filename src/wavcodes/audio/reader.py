@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, BinaryIO, cast
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError, InputError, TruncatedError
 from ..files import open_input, read_up_to, write_all
-from .handle import Handle
 from .signals import RATES, check_values
 
 BLOCK_SAMPLES = 1 << 16
@@ -25,7 +24,8 @@ _OPEN_ENDED = 0x7FFF_F000  # a WAV written into a pipe states a length from abou
 class AudioReader:
     """An audio file in blocks: WAV, FLAC, OGG, Opus, MP3, AIFF and whatever else libsndfile reads.
 
-    A pipe is first copied to a temporary file, because the formats need to seek. A context manager.
+    A pipe, or a file object in memory, is first copied to a temporary file: the formats need to seek, and libsndfile
+    is given a descriptor, for where it calls back into Python, a Ctrl-C is lost. A context manager.
 
     Args:
         source: Path, or a binary file object, which is read from its start and stays open.
@@ -46,8 +46,7 @@ class AudioReader:
     def __init__(self, source: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> None:
         self.name = name or str(source if isinstance(source, str | os.PathLike) else getattr(source, "name", "audio"))
         with ExitStack() as stack:
-            self._handle = Handle(_seekable(stack.enter_context(open_input(source)), stack))
-            self._sound = _open(self._handle, self.name)
+            self._sound = _open(_on_disk(stack.enter_context(open_input(source)), stack), self.name)
             stack.callback(self._sound.close)
             self.sample_rate = int(self._sound.samplerate)
             self.channels = int(self._sound.channels)
@@ -82,7 +81,6 @@ class AudioReader:
             self._sound.seek(start)
             while position < end:
                 block = self._sound.read(min(BLOCK_SAMPLES, end - position), dtype="float32", always_2d=True).T
-                self._handle.raise_kept()
                 if not block.shape[1]:
                     raise TruncatedError(
                         f"{self.name}: announces {self.num_samples} samples but ends after {position}; "
@@ -91,11 +89,10 @@ class AudioReader:
                 check_values(block, position, f"{self.name}: ")
                 position += block.shape[1]
                 yield np.ascontiguousarray(block)
-        except soundfile.SoundFileError as error:
-            self._handle.raise_kept()
+        except soundfile.LibsndfileError as error:
             raise FormatError(
                 f"{self.name}: expected {self.num_samples} samples, but it is damaged or cut after sample {position} "
-                f"or soon behind it ({error}); fetch or copy it again"
+                f"or soon behind it ({error.error_string}); fetch or copy it again"
             ) from error
 
     def close(self) -> None:
@@ -111,44 +108,47 @@ class AudioReader:
         self.close()
 
 
-def _seekable(file: BinaryIO, stack: ExitStack) -> BinaryIO:
+def _on_disk(file: BinaryIO, stack: ExitStack) -> BinaryIO:
+    """A file with a descriptor that can seek."""
+    with suppress(OSError):
+        file.fileno()
+        if file.seekable():
+            return file
+    import tempfile  # takes 10 ms, and is seldom needed
+
+    spool = cast(BinaryIO, tempfile.TemporaryFile(prefix="wavcodes-"))  # noqa: SIM115  (the stack closes it)
+    stack.enter_context(spool)
     if file.seekable():
         file.seek(0)
-        return file
-    import tempfile  # takes 10 ms, and few inputs are pipes
-
-    spool = tempfile.TemporaryFile(prefix="wavcodes-")  # noqa: SIM115  (the stack closes it)
-    stack.enter_context(cast(BinaryIO, spool))
     while data := read_up_to(file, 1 << 20):
-        write_all(cast(BinaryIO, spool), data)
-    spool.seek(0)
-    return cast(BinaryIO, spool)
+        write_all(spool, data)
+    return spool
 
 
-def _open(handle: Handle, name: str) -> Any:
+def _open(file: BinaryIO, name: str) -> Any:
     import soundfile
 
-    start = handle.read(12)
-    handle.raise_kept()
+    file.seek(0)
+    start = read_up_to(file, 12)
     if start[:4] == b"RIFF" and start[8:] == b"WAVE":
-        _check_length(handle, name)
-    handle.seek(0)
+        _check_length(file, name)
+    descriptor = os.dup(file.fileno())
+    os.lseek(descriptor, 0, os.SEEK_SET)
     try:
-        return soundfile.SoundFile(handle)
-    except soundfile.SoundFileError as error:
-        handle.raise_kept()
+        return soundfile.SoundFile(descriptor)  # which owns it from here on
+    except soundfile.LibsndfileError as error:
         found = f"begins with {start!r}" if start else "is empty"
         raise FormatError(
             f"{name}: expected audio (WAV, FLAC, OGG, Opus, MP3, AIFF ...), but this file {found} "
-            f"({str(error).rstrip('.')}); convert other formats first, such as with: ffmpeg -i INPUT OUTPUT.wav"
+            f"({error.error_string.rstrip('.')}); convert other formats first, such as with: ffmpeg -i INPUT OUTPUT.wav"
         ) from error
 
 
-def _check_length(handle: Handle, name: str) -> None:
+def _check_length(file: BinaryIO, name: str) -> None:
     """libsndfile reads a cut WAV as if it were whole, so compare what it announces with what is there."""
-    size = handle.seek(0, os.SEEK_END)
-    position = handle.seek(12)
-    while len(head := handle.read(8)) == 8:
+    size = file.seek(0, os.SEEK_END)
+    position = file.seek(12)
+    while len(head := read_up_to(file, 8)) == 8:
         length = int.from_bytes(head[4:], "little")
         position += 8
         if head[:4] == b"data":
@@ -158,4 +158,4 @@ def _check_length(handle: Handle, name: str) -> None:
                     "or make a whole file of what is there, such as with: ffmpeg -i INPUT OUTPUT.wav"
                 )
             return
-        position = handle.seek(position + length + length % 2)
+        position = file.seek(position + length + length % 2)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, ResourceError, UnsupportedError
 from ..files import write_all
-from .handle import Handle
 
 _FORMATS = {
     ".flac": ("FLAC", "PCM_16"),
@@ -34,7 +33,7 @@ class AudioWriter:
     as unknown there, and patched in at the end where the file can seek.
 
     Args:
-        file: Binary file, which stays open.
+        file: Binary file, which stays open; for other formats than WAV one on disk.
         suffix: One of `SUFFIXES`; chooses the format.
         sample_rate: Hz.
         channels: Channels.
@@ -44,7 +43,7 @@ class AudioWriter:
         clipped: Samples clipped so far, in all channels together.
 
     Raises:
-        UnsupportedError: The format cannot hold that, or cannot be written into a pipe.
+        UnsupportedError: The format cannot hold that, or cannot be written to this kind of file.
         ResourceError: The disk is full, or writing fails otherwise.
     """
 
@@ -141,20 +140,26 @@ class _Wav:
 
 
 class _SoundFile:
+    """What libsndfile writes. It gets a descriptor, for where it calls back into Python, a Ctrl-C is lost."""
+
     def __init__(self, file: BinaryIO, suffix: str, sample_rate: int, channels: int) -> None:
         import soundfile  # type: ignore[import-untyped]
 
-        if not file.seekable():
-            raise UnsupportedError(f"{suffix} cannot be written into a pipe; write .wav, or to a file")
-        self._handle = Handle(file)
+        self._file = file
         self._rate = sample_rate
+        try:
+            descriptor = os.dup(file.fileno()) if file.seekable() else None
+        except OSError:
+            descriptor = None
+        if descriptor is None:
+            raise UnsupportedError(f"{suffix} can only be written to a file on disk; write .wav, or to a file")
         container, subtype = _FORMATS[suffix]
         try:
-            self._sound: Any = soundfile.SoundFile(self._handle, "w", sample_rate, channels, subtype, format=container)
-        except soundfile.SoundFileError as error:
-            self._handle.raise_kept()
+            self._sound: Any = soundfile.SoundFile(descriptor, "w", sample_rate, channels, subtype, format=container)
+        except soundfile.LibsndfileError as error:
             raise UnsupportedError(
-                f"{suffix} cannot hold {channels} channels at {sample_rate} Hz ({error}); write .wav or .flac"
+                f"{suffix} cannot hold {channels} channels at {sample_rate} Hz ({error.error_string}); "
+                "write .wav or .flac"
             ) from error
 
     def write(self, samples: NDArray[np.int16]) -> None:
@@ -166,9 +171,9 @@ class _SoundFile:
 
     def close(self) -> None:
         self._guard(self._sound.close)
+        self._check_space()
 
     def abandon(self) -> None:
-        self._handle.error = ResourceError("abandoned")  # so that closing writes nothing more
         with suppress(RuntimeError):
             self._sound.close()
 
@@ -176,6 +181,16 @@ class _SoundFile:
         try:
             action()
         except (RuntimeError, AssertionError) as error:  # soundfile asserts that everything was written
-            self._handle.raise_kept()
+            self._check_space()
             raise ResourceError(f"cannot write audio: {error}; check the disk and the path") from error
-        self._handle.raise_kept()
+
+    def _check_space(self) -> None:
+        """Writes one byte more, and takes it back. libsndfile does not tell what the system's error was, and nothing
+        at all where its last writes fail; but then this byte finds no place either."""
+        descriptor = self._file.fileno()
+        try:
+            end = os.lseek(descriptor, 0, os.SEEK_END)
+            os.write(descriptor, b"\0")
+            os.ftruncate(descriptor, end)
+        except OSError as error:
+            raise ResourceError(f"cannot write audio: {error.strerror}; free some space, or write elsewhere") from error

@@ -49,7 +49,7 @@ def _decode(job: Job, load: Callable[[str], Codec], arguments: Namespace, report
         if isinstance(source, Salvage):
             report.note(f"{job.source_name}: {source.report().replace(chr(10), '; ')}")
             more["lost"] = [[header.time(a), None if b is None else header.time(b)] for a, b in source.lost]
-            audio = pieces.cut(pieces.intact(source, codec, num_codebooks), start, stop)
+            audio = pieces.cut(pieces.intact(source, codec, num_codebooks, stop), start, stop)
         elif start or arguments.stop is not None:
             audio = pieces.between(source, codec, num_codebooks, start, stop)
         else:

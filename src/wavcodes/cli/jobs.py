@@ -6,7 +6,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -149,11 +149,9 @@ def _is_device(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-@contextmanager
-def opened_source(job: Job) -> Iterator[BinaryIO]:
+def opened_source(job: Job) -> AbstractContextManager[BinaryIO]:
     """The input of a job, open for reading."""
-    with open_input(sys.stdin.buffer if job.source == STREAM else job.source) as file:
-        yield file
+    return open_input(sys.stdin.buffer if job.source == STREAM else job.source)
 
 
 @contextmanager

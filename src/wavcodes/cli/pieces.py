@@ -39,22 +39,38 @@ def between(reader: Reader, codec: Codec, num_codebooks: int, start: int, stop: 
     return cut(whole(parts, codec, num_codebooks), start - first, None if stop is None else stop - first)
 
 
-def intact(salvage: Salvage, codec: Codec, num_codebooks: int) -> Pieces:
-    """Audio of a damaged file: silence for every stretch that is lost, so that the rest keeps its place in time."""
-    header = salvage.header
-    given, run = 0, list[Codes]()
-    for i, (frame, codes) in enumerate(salvage.blocks):
-        if not run:
-            yield from _silence(codec, frame * header.hop_length - given)
-            given = frame * header.hop_length
-        run.append(codes)
-        following = salvage.blocks[i + 1][0] if i + 1 < len(salvage.blocks) else None
-        if following != frame + codes.num_frames:
-            for piece in whole(run, codec, num_codebooks):
-                given += piece.shape[1]
-                yield piece
+def intact(salvage: Salvage, codec: Codec, num_codebooks: int, stop: int | None) -> Pieces:
+    """Audio of a damaged file up to sample `stop` (None: what there is), with silence for every stretch that is lost.
+
+    Raises:
+        LimitError: More than a day is lost in one stretch.
+    """
+    hop, given = salvage.header.hop_length, 0
+    for frame, run in _runs(salvage):
+        if stop is not None and frame * hop >= stop:
+            break
+        yield from _silence(codec, frame * hop - given)
+        given = frame * hop
+        for piece in whole(run, codec, num_codebooks):
+            given += piece.shape[1]
+            yield piece
+    if stop is not None:
+        yield from _silence(codec, stop - given)
+
+
+def _runs(salvage: Salvage) -> Iterator[tuple[int, list[Codes]]]:
+    """(first frame, blocks) of each stretch without a gap."""
+    first, run, behind = 0, list[Codes](), 0
+    for frame, codes in salvage.blocks:
+        if run and frame != behind:
+            yield first, run
             run = []
-    yield from _silence(codec, (header.num_samples or 0) - given)
+        if not run:
+            first = frame
+        run.append(codes)
+        behind = frame + codes.num_frames
+    if run:
+        yield first, run
 
 
 def cut(pieces: Pieces, start: int, stop: int | None) -> Pieces:

@@ -57,7 +57,7 @@ class Report:
 
     def result(self, text: str) -> None:
         """What the command was asked for, on standard output; names of files need not be valid text."""
-        print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding), flush=True)
+        _print(text, sys.stdout)
 
     def record(self, fields: Mapping[str, Any]) -> None:
         """One result for programs, if they asked for it."""
@@ -142,4 +142,8 @@ def _watched() -> bool:
 
 def _say(text: str) -> None:
     if sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)
+        _print(text, sys.stderr)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    print(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding), file=stream, flush=True)

@@ -1,0 +1,46 @@
+# For GNU make and BSD make. With another Python, or another place for the virtual environment:
+#   PYTHON=python3.12 make demo
+#   VENV=somewhere make test
+
+PYTHON ?= python3
+VENV ?= .venv
+INSTALL = sh tools/install $(PYTHON) $(VENV)
+RUN = $(VENV)/bin
+DEMO = build/demo
+
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo 'make demo    install into $(VENV), then turn examples/sample.flac into codes and back'
+	@echo 'make test    install into $(VENV) with what the tests need, then run them'
+	@echo 'make lint    check style and types'
+	@echo 'make bench   measure the speed'
+	@echo 'make clean   remove what these commands made'
+
+# Forbidding the hub shows that nothing is fetched: the weights of the default codec are part of the package.
+demo:
+	@$(INSTALL)
+	@mkdir -p $(DEMO)
+	HF_HUB_OFFLINE=1 $(RUN)/wavcodes encode -vf examples/sample.flac -o $(DEMO)/sample.nac
+	HF_HUB_OFFLINE=1 $(RUN)/wavcodes decode -vf $(DEMO)/sample.nac -o $(DEMO)/sample.wav
+	$(RUN)/wavcodes info $(DEMO)/sample.nac
+	@echo
+	@wc -c examples/sample.flac $(DEMO)/sample.nac $(DEMO)/sample.wav | sed '$$d'
+	@echo 'Listen to the last one. What else there is: README.md, $(RUN)/wavcodes --help'
+
+test:
+	@$(INSTALL) test
+	$(RUN)/python -m pytest
+
+lint:
+	@$(INSTALL) lint
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+
+bench:
+	@$(INSTALL) peers
+	$(RUN)/python bench
+
+clean:
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
