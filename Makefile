@@ -14,7 +14,7 @@ help:
 	@echo 'make demo    install into $(VENV), then turn examples/sample.flac into codes and back'
 	@echo 'make test    install into $(VENV) with what the tests need, then run them'
 	@echo 'make lint    check style and types'
-	@echo 'make bench   measure the speed'
+	@echo 'make bench   measure the speed against the reference implementations and write docs/benchmarks.md'
 	@echo 'make clean   remove what these commands made'
 
 # Forbidding the hub shows that nothing is fetched: the weights of the default codec are part of the package.
@@ -40,7 +40,7 @@ lint:
 
 bench:
 	@$(INSTALL) peers
-	$(RUN)/python bench
+	$(RUN)/python bench/run.py -o docs/benchmarks.md
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

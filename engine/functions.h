@@ -70,20 +70,20 @@ static inline V erf(V x) {
     return select_less(z, one, near, far);
 }
 
-// exp(x) - 1 below zero. There ln 2 needs no second part and the polynomial one term less: what they leave out is
-// multiplied by exp(x).
+// exp(x) - 1 below zero, as 2^n (2^f - 1) + (2^n - 1) with f the rest of x / ln 2. Above zero what it computes there is
+// thrown away.
 static inline V elu(V x) {
-    const V magic = set1(12582912.0f), zero = set1(0.0f);
-    V z = max(min(x, zero), set1(-18.0f));  // beyond, the result is -1 in float32
-    V shifted = fma(z, set1(1.44269504f), magic);
-    V r = fma(sub(shifted, magic), set1(-0.69314718f), z);
-    V p = set1(1.3950334e-3f);
-    p = fma(p, r, set1(8.3688218e-3f));
-    p = fma(p, r, set1(4.1666210e-2f));
-    p = fma(p, r, set1(1.6666520e-1f));
-    p = fma(p, r, set1(0.5f));
-    V scale = pow2(shifted), tail = fma(mul(r, r), p, r);
-    return add(max(x, zero), fma(scale, tail, sub(scale, set1(1.0f))));
+    const V magic = set1(12582912.0f), log2e = set1(1.44269504f), one = set1(1.0f);
+    V z = max(x, set1(-18.0f));  // beyond, the result is -1 in float32
+    V shifted = fma(z, log2e, magic);
+    V f = fma(z, log2e, sub(magic, shifted));
+    V p = set1(0.00134068786f);
+    p = fma(p, f, set1(0.00967162661f));
+    p = fma(p, f, set1(0.0555031002f));
+    p = fma(p, f, set1(0.240222394f));
+    p = fma(p, f, set1(0.693147242f));
+    V scale = pow2(shifted);
+    return select_less(set1(0.0f), x, x, fma(scale, mul(p, f), sub(scale, one)));
 }
 static inline V leaky_relu(V x, V slope) { return select_less(x, set1(0.0f), mul(x, slope), x); }
 static inline V gelu(V x) {

@@ -264,10 +264,12 @@ static void lstm_block(const LstmStep& s, int block) {
 }
 
 static void lstm_step(const LstmStep& s) {
-    if (s.backwards)
-        for (int block = s.last_block - 1; block >= s.first_block; block--) lstm_block(s, block);
-    else
-        for (int block = s.first_block; block < s.last_block; block++) lstm_block(s, block);
+    const int step = s.backwards ? -1 : 1;
+    int block = s.backwards ? s.last_block - 1 : s.first_block;
+    for (int n = s.first_block; n < s.last_block; n++, block += step) {
+        for (int g = 0; g < 8; g++) prefetch(s.gates + ptrdiff_t(block + step) * 8 * lanes + g * lanes);
+        lstm_block(s, block);
+    }
 }
 
 static int argmax(const float* x, int n) {

@@ -1,45 +1,20 @@
 """The command line from end to end, with the codec that the package brings along."""
 
-import io
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from cli_case import RATE, enter_folder, floats, names, pcm16, run, vowel
 
 import wavcodes
-from wavcodes import cli
 from wavcodes.audio import AudioReader
 from wavcodes.cli import arguments, decode, models
-from wavcodes.cli.report import Progress, clock, size
 from wavcodes.containers import Header, open_reader, open_writer
 from wavcodes.weights import Located
-
-RATE = 16_000
-PACKAGE = {"PYTHONPATH": str(Path(wavcodes.__file__).parents[1])}  # for subprocesses in other folders
-
-
-def vowel(seconds: float, rate: int = RATE) -> np.ndarray:
-    """A hummed "ah" in three pulses a second, louder and louder, int16."""
-    time = np.arange(round(seconds * rate)) / rate
-    gains = (1, 0.8, 0.6, 0.5, 0.5, 0.4, 0.2, 0.1)
-    hum = sum(gain * np.sin(2 * np.pi * 110 * k * time) for k, gain in enumerate(gains, start=1))
-    return (4_000 * (0.5 + time / seconds) * np.sin(np.pi * 3 * time) ** 2 * hum).astype(np.int16)
-
-
-def run(*argv: object) -> int:
-    return cli.main([str(each) for each in argv])
-
-
-def floats(path: Path) -> np.ndarray:
-    return soundfile.read(path, dtype="float32")[0]
 
 
 @pytest.fixture(scope="session")
@@ -49,18 +24,7 @@ def codec() -> wavcodes.Codec:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder, with `a.wav`: 3.21 s of a vowel at the codec's rate."""
-    monkeypatch.chdir(tmp_path)
-    soundfile.write("a.wav", vowel(3.21), RATE)
-    return tmp_path
-
-
-def pcm16(audio: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(audio * 32768), -32768, 32767).astype(np.int16)
-
-
-def names(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    return enter_folder(tmp_path, monkeypatch)
 
 
 class TestRoundTrip:
@@ -467,179 +431,6 @@ class TestSpeech:
         assert expected in said
         assert "Traceback" not in said
         assert names(folder) == {"a.wav", "x.nac"}
-
-
-class TestProgress:
-    def draw(self, monkeypatch: pytest.MonkeyPatch, total: float | None, columns: int = 100) -> str:
-        now = [0.0]
-        monkeypatch.setattr(time, "monotonic", lambda: now[0])
-        monkeypatch.setattr(os, "get_terminal_size", lambda *_: os.terminal_size((columns, 24)))
-        monkeypatch.delenv("COLUMNS", raising=False)
-        monkeypatch.setattr(sys, "__stdout__", sys.stdout, raising=False)
-        stream = io.StringIO()
-        with Progress("speech.wav", total, stream) as progress:
-            for step in range(1, 9):
-                now[0] = step * 0.25
-                progress.update(step * 15.0)
-        return stream.getvalue()
-
-    def test_is_drawn_after_a_second_and_wiped(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        first, *_, last, end = self.draw(monkeypatch, 240.0).split("\r\x1b[K")
-        assert first == end == ""
-        assert last == "speech.wav  50% [############------------] 2:00 of 4:00, 60x, 0:02 left"
-
-    def test_without_a_known_length(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert self.draw(monkeypatch, None).split("\r\x1b[K")[-2] == "speech.wav 2:00, 60x"
-
-    def test_short_work_draws_nothing(self) -> None:
-        stream = io.StringIO()
-        with Progress("a", 1.0, stream) as progress:
-            progress.update(0.5)
-        assert stream.getvalue() == ""
-
-    @pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3_725, "1:02:05")])
-    def test_clock(self, seconds: float, text: str) -> None:
-        assert clock(seconds) == text
-
-    @pytest.mark.parametrize(
-        ("count", "text"), [(0, "0 B"), (999, "999 B"), (9_440, "9.44 kB"), (93_119_608, "93.1 MB")]
-    )
-    def test_size(self, count: int, text: str) -> None:
-        assert size(count) == text
-
-
-Start = Callable[..., "subprocess.Popen[bytes]"]
-
-
-@pytest.fixture
-def process(folder: Path) -> Iterator[Start]:
-    """Starts the command as a process of its own."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(*argv: str, colourless: bool = False, **options: object) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "wavcodes", *argv]
-        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        environment = {**os.environ, **PACKAGE, "NO_COLOR": "1" if colourless else ""}
-        started.append(subprocess.Popen(command, env=environment, **options))  # type: ignore[call-overload]
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.kill()
-        each.wait()
-        for stream in (each.stdin, each.stdout, each.stderr):
-            if stream is not None and not stream.closed:
-                stream.close()
-
-
-class TestProcess:
-    def test_pipes(self, folder: Path, process: Start) -> None:
-        encoded, said = process("encode", "-").communicate(Path("a.wav").read_bytes())
-        assert said == b""
-        run("encode", "a.wav")
-        assert encoded == Path("a.nac").read_bytes()
-        decoded, said = process("decode", "-").communicate(encoded)
-        assert said == b""
-        run("decode", "a.nac", "b.wav")
-        assert decoded == Path("b.wav").read_bytes()
-        described, _ = process("info", "-", "--json").communicate(encoded)
-        assert json.loads(described)["num_samples"] == len(vowel(3.21))
-
-    def test_standard_output_as_the_second_name(self, folder: Path, process: Start) -> None:
-        run("encode", "a.wav")
-        encoded, _ = process("encode", "a.wav", "-").communicate()
-        assert encoded == Path("a.nac").read_bytes()
-
-    def test_a_stretch_from_a_pipe(self, folder: Path, process: Start) -> None:
-        run("encode", "a.wav")
-        decoded, _ = process("decode", "-", "--from", "2").communicate(Path("a.nac").read_bytes())
-        run("decode", "a.nac", "b.wav", "--from", "2")
-        assert decoded == Path("b.wav").read_bytes()
-
-    @pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="needs POSIX signals")
-    @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-    def test_an_interrupted_run_leaves_nothing(
-        self, folder: Path, process: Start, number: signal.Signals, code: int
-    ) -> None:
-        soundfile.write("long.wav", vowel(20.0), RATE)
-        run("encode", "long.wav")
-        before = names(folder)
-        running = process("decode", "-", "-o", "b.wav")
-        assert running.stdin is not None
-        running.stdin.write(Path("long.nac").read_bytes()[:8_000])  # and then it waits for more
-        running.stdin.flush()
-        deadline = time.monotonic() + 30
-        while names(folder) == before and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert names(folder) != before
-        running.send_signal(number)
-        assert running.wait(30) == code
-        _, said = running.communicate()
-        assert b"no unfinished file is left" in said
-        assert b"Traceback" not in said
-        assert names(folder) == before
-
-    @pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="needs POSIX pipes")
-    def test_a_reader_that_goes_away_is_no_news(self, folder: Path, process: Start) -> None:
-        soundfile.write("long.wav", vowel(20.0), RATE)
-        run("encode", "long.wav")
-        running = process("decode", "long.nac", "-")
-        assert running.stdout is not None
-        assert running.stderr is not None
-        running.stdout.read(10)
-        running.stdout.close()
-        assert running.wait(30) == 141
-        assert running.stderr.read() == b""
-
-    @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
-    def test_a_terminal_gets_no_binary_but_colour(self, folder: Path, process: Start) -> None:
-        import pty
-
-        def on_terminal(*argv: str, colourless: bool = False) -> tuple[int, bytes]:
-            ours, theirs = pty.openpty()
-            running = process(*argv, colourless=colourless, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs)
-            code = running.wait(30)
-            os.close(theirs)
-            said = os.read(ours, 100_000)
-            os.close(ours)
-            return code, said
-
-        code, said = on_terminal("encode", "a.wav", "-")
-        assert code == 2
-        assert b"wavcodes: \x1b[1;31merror:\x1b[0m standard output is a terminal" in said
-        code, said = on_terminal("encode", "a.wav", "-", colourless=True)
-        assert said.startswith(b"wavcodes: error: standard output is a terminal")
-        code, said = on_terminal("encode", "a.wav", "-", "-f")
-        assert code == 0
-        assert b"\x89NAC" in said
-        code, said = on_terminal("encode", "a.wav")
-        assert b"a.wav -> a.nac" in said  # somebody watches
-
-    def test_info_and_help_load_no_library_for_audio_or_downloads(self, folder: Path) -> None:
-        run("encode", "a.wav")
-        heavy = {"soundfile", "soxr", "huggingface_hub", "safetensors", "tempfile", "concurrent"}
-        env = {**os.environ, **PACKAGE}
-        for argv in (["--help"], ["info", "a.nac"], ["codecs"]):
-            code = f"import sys; from wavcodes import cli; cli.main({argv!r}); print(*sorted(sys.modules))"
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
-            assert not heavy & set(done.stdout.splitlines()[-1].split())
-
-
-@pytest.mark.parametrize("argv", [["--help"], ["info", "a.nac"], ["codecs"]])
-def test_starts_quickly(folder: Path, argv: list[str]) -> None:
-    """The command's own share of its start, that is beyond Python and numpy, with compiled modules as installed."""
-    run("encode", "a.wav")
-    code = (
-        "import time, numpy; start = time.perf_counter(); from wavcodes import cli; "
-        f"cli.main({argv!r}); print(time.perf_counter() - start)"
-    )
-    environment = {**os.environ, **PACKAGE, "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    times = []
-    for _ in range(4):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-        times.append(float(done.stdout.splitlines()[-1]))
-    assert min(times) < 0.1
 
 
 def test_the_help_names_every_suffix(capsys: pytest.CaptureFixture[str]) -> None:

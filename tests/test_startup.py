@@ -1,0 +1,87 @@
+"""Starting is quick, quiet and lean: import time, what is not imported, no network, the time of small commands."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wavcodes
+
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV_"))},
+    "PYTHONPATH": str(Path(wavcodes.__file__).parents[1]),
+}
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def best_of_five(measure: Callable[[], float]) -> float:
+    return min(measure() for _ in range(5))
+
+
+def import_seconds() -> float:
+    (total,) = re.findall(r"\|\s*(\d+) \| wavcodes$", python("-X", "importtime", "-c", "import wavcodes").stderr, re.M)
+    return int(total) / 1e6
+
+
+def test_import_takes_less_than_150_ms() -> None:
+    assert best_of_five(import_seconds) < 0.15
+
+
+WATCHED = """
+import sys
+seen = []
+sys.addaudithook(lambda event, _: seen.append(event))
+import wavcodes
+wavcodes.spec("encodec_24khz"), wavcodes.list_codecs()
+if {load}:
+    import numpy
+    codec = wavcodes.load("wavcodes_16khz")
+    codec.decode(codec.encode(numpy.zeros(800, numpy.float32), 16_000))
+print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
+print(*sorted({{event for event in seen if event.startswith(("socket.", "subprocess.", "os.system", "urllib."))}}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("load", "absent"),
+    [
+        (False, "torch transformers scipy huggingface_hub safetensors soundfile soxr requests httpx http ssl socket"),
+        (True, "torch transformers scipy huggingface_hub soundfile soxr requests httpx http ssl socket"),
+    ],
+)
+def test_neither_heavy_imports_nor_network(load: bool, absent: str) -> None:
+    modules, events = python("-c", WATCHED.format(load=load)).stdout.split("\n")[:2]
+    assert "wavcodes" in modules.split()
+    assert set(absent.split()) & set(modules.split()) == set()
+    assert events == ""
+
+
+@pytest.fixture
+def file_of_codes(tmp_path: Path) -> Path:
+    spec = wavcodes.spec("encodec_24khz")
+    codes = wavcodes.Codes.from_flat(np.arange(8 * 75) % 1024, spec, num_codebooks=8)
+    wavcodes.write(tmp_path / "a.nac", codes)
+    return tmp_path / "a.nac"
+
+
+@pytest.mark.parametrize("command", ["--help", "info"])
+def test_small_commands_take_less_than_200_ms(command: str, file_of_codes: Path) -> None:
+    arguments = ["--help"] if command == "--help" else ["info", str(file_of_codes)]
+
+    def measure() -> float:
+        began = time.perf_counter()
+        python("-m", "wavcodes", *arguments)
+        return time.perf_counter() - began
+
+    assert best_of_five(measure) < 0.2
