@@ -135,7 +135,11 @@ static void run_pass(const Product& p, const Pass& pass) {
 
 template <int N>
 static void run_product(const Product& p) {
-    constexpr int budget = pass_bytes / int(sizeof(float)) / (N * lanes);
+    int total = 0;
+    for (int s = 0; s < p.num_segments; s++) total += p.segments[s].length;
+    constexpr int most = pass_bytes / int(sizeof(float)) / (N * lanes);
+    const int passes = total < most ? 1 : (total + most / 2) / most;
+    const int budget = (total + passes - 1) / passes;  // passes of equal length
     Pass pass;
     pass.first = true;
     pass.num_pieces = 0;

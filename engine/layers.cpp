@@ -124,8 +124,9 @@ void DepthwiseConv::run(State& state, Rows& in, Rows& out, size_t steps, int thr
     const float* x = window(state, in);
     const ConvShape& s = shape_;
     float* y = out.append(steps);
-    parallel(threads, [&](int i) {
-        const size_t first = steps * i / threads, last = steps * (i + 1) / threads;
+    const size_t parts = std::min<size_t>(threads, steps);
+    parallel(int(parts), [&](int i) {
+        const size_t first = steps * i / parts, last = steps * (i + 1) / parts;
         kernels_.depthwise({x + first * s.stride * s.in, s.kernel, s.dilation, s.stride, weights_.data(), bias_.data(),
                             s.in, int(last - first), y + first * s.in, act_, slope_});
     });
@@ -212,8 +213,9 @@ LayerNorm::LayerNorm(const Kernels& kernels, int channels, Tensor weight, Tensor
 void LayerNorm::run(State&, Rows& in, Rows& out, size_t steps, int threads) const {
     const float* x = in.row(0);
     float* y = out.append(steps);
-    parallel(threads, [&](int i) {
-        const size_t first = steps * i / threads, last = steps * (i + 1) / threads;
+    const size_t parts = std::min<size_t>(threads, steps);
+    parallel(int(parts), [&](int i) {
+        const size_t first = steps * i / parts, last = steps * (i + 1) / parts;
         kernels_.layer_norm(x + first * in_channels, int(last - first), in_channels, weight_.data(), bias_.data(), eps_,
                             y + first * in_channels);
     });

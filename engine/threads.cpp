@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #ifndef _WIN32
@@ -39,15 +41,24 @@ class Pool {
         std::unique_lock<std::mutex> lock(mutex_);
         done_.wait(lock, [&] { return pending_ == 0 && active_ == 0; });
         task_ = nullptr;
+        if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     }
 
    private:
     void help() {
         int finished = 0;
-        for (int i; (i = next_.fetch_add(1)) < count_; finished++) task_(data_, i);
+        std::exception_ptr failure;
+        for (int i; (i = next_.fetch_add(1)) < count_; finished++) {
+            try {
+                task_(data_, i);
+            } catch (...) {  // no memory; the caller of run() gets it
+                failure = std::current_exception();
+            }
+        }
         if (finished) {
             std::lock_guard<std::mutex> lock(mutex_);
             pending_ -= finished;
+            if (failure) failure_ = failure;
         }
     }
     void work() {
@@ -71,6 +82,7 @@ class Pool {
     std::vector<std::thread> workers_;
     void (*task_)(void*, int) = nullptr;
     void* data_ = nullptr;
+    std::exception_ptr failure_;
     std::atomic<int> next_{0};
     int count_ = 0, pending_ = 0, active_ = 0;
     unsigned long round_ = 0;

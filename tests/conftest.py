@@ -48,6 +48,8 @@ def random_encodec(
 ) -> Callable[[int], tuple[Any, Path]]:
     """Upstream's EnCodec 24 kHz with the random weights of a seed, and the file of them: `random_encodec(seed)`."""
     peer("transformers")
+    # On few cores its threads wait for each other longer than they work.
+    peer("torch").set_num_threads(1)
     folder = tmp_path_factory.mktemp("encodec")
     made: dict[int, tuple[Any, Path]] = {}
 

@@ -71,8 +71,8 @@ def test_fewer_codebooks_are_the_first_of_all(choice: dict[str, Any], count: int
         ({"num_codebooks": 0}, "1 to 12 codebooks, got num_codebooks = 0"),
         ({"num_codebooks": 13}, "1 to 12 codebooks, got num_codebooks = 13"),
         ({"bandwidth": 6.0, "num_codebooks": 12}, "bandwidth or num_codebooks, got both"),
-        ({"threads": 0}, "threads of at least 1, got threads = 0"),
-        ({"threads": -1}, "threads of at least 1"),
+        ({"threads": 0}, "threads of 1 to 1024, got threads = 0"),
+        ({"threads": -1}, "threads of 1 to 1024"),
     ],
 )
 def test_choices_that_there_are_not(choice: dict[str, Any], message: str, codec: Codec) -> None:
@@ -244,7 +244,7 @@ def test_names_of_codecs() -> None:
 def test_default_number_of_threads() -> None:
     assert wavcodes.load(threads=3).threads == 3
     assert wavcodes.load().threads >= 1
-    with pytest.raises(InputError, match="threads of at least 1, got threads = 0"):
+    with pytest.raises(InputError, match="threads of 1 to 1024, got threads = 0"):
         wavcodes.load(threads=0)
 
 

@@ -67,7 +67,9 @@ def sequence(layers, tensors, name=""):
     """A stream maker for bare layers: an engine whose encoder they are."""
     quantizer = graph.EuclideanRvq("q", 0, 1, 1)
     decoder = (graph.Conv1d("unused", 1, 1, kernel=1, bias=False),)
-    return Engine(graph.Network(layers, quantizer, decoder), {**tensors, "unused.weight": np.ones((1, 1, 1), np.float32)})
+    return Engine(
+        graph.Network(layers, quantizer, decoder), {**tensors, "unused.weight": np.ones((1, 1, 1), np.float32)}
+    )
 
 
 def run(engine, rows, cuts=(), threads=1):
@@ -99,7 +101,9 @@ def test_layer_matches_the_reference(layer):
 @pytest.mark.parametrize("layer", [graph.Elu(), graph.LeakyRelu(0.3), graph.Gelu(), graph.Tanh()], ids=repr)
 def test_activation_matches_float64(layer):
     identity = graph.Conv1d("c", 1, 1, kernel=1, bias=False)
-    x = np.concatenate([np.linspace(-100, 100, 4001), np.linspace(-1, 1, 4001), [0.0, -0.0, 1e-30, -1e-30, 1e30, -1e30]])
+    x = np.concatenate(
+        [np.linspace(-100, 100, 4001), np.linspace(-1, 1, 4001), [0.0, -0.0, 1e-30, -1e-30, 1e30, -1e30]]
+    )
     x = x.astype(np.float32)[:, np.newaxis]
     tensors = {"c.weight": np.ones((1, 1, 1), np.float32)}
     expected = reference.run((layer,), {}, x.astype(np.float64))
@@ -211,9 +215,7 @@ def test_quantizers_give_the_same_codes_on_every_instruction_set(monkeypatch):
                 digests.add(hashlib.sha256(codes.tobytes() + decoded.tobytes()).hexdigest())
         assert len(digests) == 1
         np.testing.assert_array_equal(codes, expected)
-        np.testing.assert_allclose(
-            decoded, reference.dequantize(quantizer, tensors, expected), rtol=0, atol=1e-4
-        )
+        np.testing.assert_allclose(decoded, reference.dequantize(quantizer, tensors, expected), rtol=0, atol=1e-4)
 
 
 def test_equal_scores_take_the_lowest_code():

@@ -76,8 +76,9 @@ def unexplained(tensors: Any, latent: NDArray, ours: NDArray, theirs: NDArray) -
     return differing[np.array(excess, bool)]
 
 
-def assert_agreement(pair: Pair, audio: NDArray) -> None:
-    """Latent, codes at 24 kbps and the sound of every bandwidth."""
+def agreement(pair: Pair, audio: NDArray) -> NDArray[np.bool_]:
+    """Asserts that latent, codes and the sound of every bandwidth are upstream's; which codes (K, T) are equal, all
+    others being explained by rounding."""
     latent = pair.their_latent(audio)
     np.testing.assert_allclose(pair.ours.encode_latent(audio, 24_000), latent, rtol=0, atol=1e-4)
 
@@ -85,7 +86,6 @@ def assert_agreement(pair: Pair, audio: NDArray) -> None:
     codes = pair.ours.encode(audio, 24_000, bandwidth=24.0)
     ours = np.asarray(codes)
     assert ours.shape == theirs.shape == (32, -(-len(audio) // 320))
-    assert (ours == theirs).mean() >= 0.999
     assert unexplained(pair.tensors, latent, ours, theirs).size == 0
 
     for bandwidth, count in BOOKS.items():
@@ -93,21 +93,25 @@ def assert_agreement(pair: Pair, audio: NDArray) -> None:
         sound = pair.ours.decode(Codes.of(pair.ours.spec, list(theirs[:count]), len(audio)))
         assert sound.shape == (1, len(audio))
         np.testing.assert_allclose(sound, pair.their_sound(theirs[:count])[:, : len(audio)], rtol=0, atol=1e-4)
+    return ours == theirs
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_ten_seconds(seed: int, random_encodec: Make) -> None:
-    assert_agreement(Pair(*random_encodec(seed)), peers.sound(seed + 100, 240_000))
+def test_three_times_ten_seconds(random_encodec: Make) -> None:
+    equal = np.concatenate(
+        [agreement(Pair(*random_encodec(seed)), peers.sound(seed + 100, 240_000)) for seed in (1, 2, 3)], axis=1
+    )
+    for bandwidth, count in BOOKS.items():
+        share = equal[:count].mean()
+        print(f"{bandwidth:g} kbps: {share:.4%} of {equal[:count].size} codes are equal")
+        assert share >= 0.999
 
 
-def test_a_second(pair: Pair) -> None:
-    assert_agreement(pair, peers.sound(100, 24_000))
-
-
-@pytest.mark.parametrize("num_samples", [1, 5, 319, 320, 321, 6720])
-def test_awkward_lengths(num_samples: int, pair: Pair) -> None:
-    assert_agreement(pair, peers.sound(num_samples, num_samples))
+@pytest.mark.parametrize("num_samples", [1, 5, 319, 320, 321, 6720, 24_000])
+def test_short_signals(num_samples: int, pair: Pair) -> None:
+    # A share says little of so few codes, and one flip of book 0 takes all books of its frame along.
+    equal = agreement(pair, peers.sound(num_samples, num_samples))
+    assert (~equal.all(0)).sum() <= 1
 
 
 def test_lower_bandwidths_are_prefixes_upstream_too(pair: Pair) -> None:

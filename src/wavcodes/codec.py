@@ -15,7 +15,7 @@ from .codes import Codes
 from .engines.native import Engine, resolve_threads
 from .errors import InputError
 from .spec import CodecSpec
-from .streaming import StreamDecoder, StreamEncoder
+from .streaming import StreamDecoder, StreamEncoder, check_codec
 
 Audio = NDArray[np.float32]
 In = TypeVar("In")
@@ -149,6 +149,7 @@ class Codec:
         """
 
         def decode_one(clip: Codes, threads: int) -> Audio:
+            check_codec(clip, self.spec)
             stream = self.stream_decoder(threads=threads)
             block = max(1, _BLOCK_SECONDS * self.spec.sample_rate // self.spec.hop_length)
             audio = np.empty((self.spec.channels, clip.num_samples), np.float32)

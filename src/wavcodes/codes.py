@@ -229,7 +229,7 @@ class Codes:
             raise InputError("codes of a segmented codec cannot be sliced by time")
         begin = 0.0 if seconds.start is None else float(seconds.start)
         end = self.duration if seconds.stop is None else float(seconds.stop)
-        if not 0 <= begin <= end:
+        if not 0 <= begin <= end < math.inf:
             raise InputError(f"expected 0 <= start <= stop in seconds, got {begin} to {end}")
         cycle = math.lcm(*self.strides)
         seconds_per_cycle = cycle * self.hop_length / self.sample_rate

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -91,7 +90,7 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             with open(target, "wb") as device:
                 yield device
             return
-        temporary = target.with_name(f".wavcodes-{secrets.token_hex(6)}.part")
+        temporary = target.with_name(f".wavcodes-{os.urandom(6).hex()}.part")
         # Opened under the final name, so that messages about this file name what the caller knows.
         with open(path, "xb", opener=lambda _, flags: os.open(temporary, flags, 0o666)) as file:
             try:

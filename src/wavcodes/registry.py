@@ -1,6 +1,5 @@
 """The checkpoints that this package knows: one literal entry each, and what reads its files into a graph's tensors."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -148,6 +147,8 @@ def checkpoint(name: str) -> Checkpoint:
     key = name.lower().replace("-", "_")
     if key in _BY_NAME:
         return _BY_NAME[key]
+    import difflib
+
     near = difflib.get_close_matches(key, _BY_NAME, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}? " if near else ""
     raise InputError(f"expected the name of a codec, got {name!r}; {hint}There are: {', '.join(_BY_NAME)}")

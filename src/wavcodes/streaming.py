@@ -46,13 +46,11 @@ class StreamEncoder:
 
     def flush(self) -> Codes:
         """Ends the signal: the codes of its last, incomplete frames."""
-        return self._codes(self._stream.flush(self._threads) if self._pushed else None, ended=True)
+        latent = self._stream.flush(self._threads)
+        return self._codes(latent if self._pushed else latent[:0], ended=True)  # no samples have no frames
 
-    def _codes(self, latent: NDArray[np.float32] | None, ended: bool) -> Codes:
-        if latent is None:
-            codes = np.zeros((0, self._num_codebooks), np.int32)
-        else:
-            codes = self._engine.quantize(latent, self._num_codebooks, self._threads)
+    def _codes(self, latent: NDArray[np.float32], ended: bool) -> Codes:
+        codes = self._engine.quantize(latent, self._num_codebooks, self._threads)
         rest = self._pushed - self._coded
         num_samples = rest if ended else min(rest, len(codes) * self._spec.hop_length)
         self._coded += num_samples
@@ -90,7 +88,7 @@ class StreamDecoder:
         Raises:
             InputError: Codes of another codec or another number of codebooks, or the stream has been flushed.
         """
-        _check_codec(codes, self._spec)
+        check_codec(codes, self._spec)
         if self._num_codebooks and codes.num_codebooks != self._num_codebooks:
             raise InputError(f"this stream began with {self._num_codebooks} codebooks, got {codes.num_codebooks}")
         self._num_codebooks = codes.num_codebooks
@@ -111,13 +109,19 @@ class StreamDecoder:
         return np.ascontiguousarray(rows[:count].T)
 
 
-def _check_codec(codes: Codes, spec: CodecSpec) -> None:
+def check_codec(codes: Codes, spec: CodecSpec) -> None:
+    """Raises InputError unless `codes` are such as the codec gives."""
     if not isinstance(codes, Codes):
         raise InputError(f"expected Codes, got {type(codes).__name__}; Codes.from_flat makes them from plain integers")
     if codes.codec != spec.name:
         raise InputError(f"expected codes of {spec.name}, got codes of {codes.codec}; load that codec to decode them")
-    if codes.num_codebooks > spec.num_codebooks or codes.codebook_size != spec.codebook_size:
-        raise InputError(
-            f"{spec.name} has {spec.num_codebooks} codebooks of {spec.codebook_size} entries, "
-            f"got {codes.num_codebooks} of {codes.codebook_size}"
-        )
+    if codes.num_codebooks > spec.num_codebooks:
+        raise InputError(f"{spec.name} has {spec.num_codebooks} codebooks, got {codes.num_codebooks}")
+    for fact in ("sample_rate", "channels", "hop_length", "codebook_size", "tail_frames"):
+        if getattr(codes, fact) != getattr(spec, fact):
+            raise InputError(
+                f"{spec.name} has {fact} = {getattr(spec, fact)}, but these codes state {getattr(codes, fact)}; "
+                "they are not what this codec gives"
+            )
+    if codes.strides != spec.strides[: codes.num_codebooks]:
+        raise InputError(f"{spec.name} has strides {spec.strides}, but these codes state {codes.strides}")

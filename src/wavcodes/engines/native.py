@@ -43,12 +43,12 @@ def resolve_threads(threads: int | None) -> int:
     """`threads`, or the number of cores that this process may use.
 
     Raises:
-        InputError: `threads` is below 1.
+        InputError: `threads` is not within 1 to 1024.
     """
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads < 1:
-        raise InputError(f"expected threads of at least 1, got {threads = }")
+    if not 1 <= threads <= 1024:
+        raise InputError(f"expected threads of 1 to 1024, got {threads = }")
     return threads
 
 

@@ -1,0 +1,219 @@
+"""What the documents say is so: code runs, commands parse, links lead somewhere, tables agree with the registry."""
+
+import argparse
+import re
+import runpy
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wavcodes
+from wavcodes import registry
+from wavcodes.cli import arguments
+from wavcodes.cli.report import size
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not any(part.startswith(".") or part in ("build", "dist") for part in path.relative_to(ROOT).parts)
+)
+
+
+def from_root(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+DOWNLOAD = "<!-- needs: download -->"
+"""Stands before a block that fetches weights, which is compiled but not run."""
+
+
+def blocks(language: str) -> list[tuple[str, bool]]:
+    """Fenced blocks of README in a language, and whether each needs a download."""
+    pattern = rf"(^{re.escape(DOWNLOAD)}\n+)?^```{language}\n(.*?)^```$"
+    return [(match[2], bool(match[1])) for match in re.finditer(pattern, README, re.M | re.S)]
+
+
+PYTHON = blocks("python")
+
+
+@pytest.fixture
+def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with copies of the examples."""
+    shutil.copytree(ROOT / "examples", tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# ---- code
+
+
+def test_the_readme_has_code() -> None:
+    assert len(PYTHON) >= 2
+    assert sum(download for _, download in PYTHON) == README.count(DOWNLOAD)
+
+
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+@pytest.mark.usefixtures("examples")
+def test_python_of_the_readme_runs(number: int) -> None:
+    source, download = PYTHON[number]
+    code = compile(source, f"README.md, Python block {number + 1}", "exec")
+    if download:
+        return
+    names: dict[str, object] = {}
+    exec(code, names)
+    # `expression  # (12, 260): books, frames` says what shape a reader will see.
+    for expression, shape in re.findall(r"^(\S[^#\n]*?) *# (?:float32 )?\((\d+, \d+)\)", source, re.M):
+        assert np.shape(eval(expression, names)) == tuple(map(int, shape.split(", "))), expression
+
+
+def test_the_first_block_has_six_lines() -> None:
+    assert "Six lines of Python" in README
+    assert len([line for line in PYTHON[0][0].splitlines() if line]) == 6
+
+
+@pytest.mark.parametrize(
+    "script", [path for path in (ROOT / "examples").glob("*.py") if path.stem != "make_sample"], ids=from_root
+)
+@pytest.mark.usefixtures("examples")
+def test_examples_run(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [script.name])
+    runpy.run_path(script.name, run_name="__main__")
+
+
+# ---- commands
+
+
+def commands() -> Iterator[list[str]]:
+    """Every command `wavcodes` in a shell block of README."""
+    for source, _ in blocks("sh"):
+        for line in source.splitlines():
+            for part in line.split("|"):
+                words = shlex.split(part, comments=True)
+                if words[:1] == ["wavcodes"]:
+                    yield words[1:]
+
+
+COMMANDS = list(commands())
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_commands_of_the_readme_parse(command: list[str]) -> None:
+    parsed = arguments.parser().parse_args(command)
+    for name in ("codec", "names"):
+        for codec in np.atleast_1d(getattr(parsed, name, None) or []):
+            assert codec in registry.list_codecs()
+    if getattr(parsed, "bandwidth", None) is not None and parsed.command == "encode":
+        assert parsed.bandwidth in registry.spec(parsed.codec or registry.DEFAULT_CODEC).bandwidths
+
+
+def test_every_command_is_in_the_readme() -> None:
+    assert {command[0] for command in COMMANDS} == set(subcommands())
+
+
+def subcommands() -> dict[str, argparse.ArgumentParser]:
+    (action,) = (each for each in arguments.parser()._actions if isinstance(each, argparse._SubParsersAction))
+    return dict(action.choices)
+
+
+def options() -> list[tuple[str, ...]]:
+    """Every option of every command, in all its spellings."""
+    parsers = [arguments.parser(), *subcommands().values()]
+    found = {tuple(action.option_strings) for parser in parsers for action in parser._actions}
+    return sorted(found - {()})
+
+
+@pytest.mark.parametrize("spellings", options(), ids=" ".join)
+def test_every_option_is_documented(spellings: tuple[str, ...]) -> None:
+    reference = ROOT / "docs" / "cli.md"
+    text = README + (reference.read_text() if reference.exists() else "")
+    assert any(re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text) for option in spellings)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=from_root)
+def test_make_targets_exist(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"`make ([a-z]+)`|^make ([a-z]+)", path.read_text(), re.M)) <= (
+        {(target, "") for target in targets} | {("", target) for target in targets}
+    )
+
+
+# ---- tables and names
+
+
+def table_of_codecs() -> dict[str, dict[str, str]]:
+    """The rows of README's first table by the name of the codec; each by the heads of the columns."""
+    table = re.search(r"^\| codec .*?(?=\n\n)", README, re.M | re.S)
+    assert table
+    head, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table[0].splitlines())
+    return {row[0].strip("`"): dict(zip(head, row, strict=True)) for row in rows}
+
+
+def test_the_table_has_all_codecs() -> None:
+    assert sorted(table_of_codecs()) == sorted(registry.list_codecs())
+
+
+@pytest.mark.parametrize("name", registry.list_codecs())
+def test_the_table_agrees_with_the_registry(name: str) -> None:
+    spec, row = registry.spec(name), table_of_codecs()[name]
+    assert (int(row["Hz"]), float(row["frames/s"])) == (spec.sample_rate, spec.frame_rate)
+    assert tuple(map(float, row["bandwidths in kbps"].split())) == spec.bandwidths
+    assert row["licence of the weights"] == spec.weights.licence
+    files = spec.weights.files
+    assert row["download"] == ("none" if spec.weights.packaged else size(sum(file.size or 0 for file in files)))
+    assert ("default" in row["what"]) == (name == registry.DEFAULT_CODEC)
+    assert spec.channels == 1  # as the sentence below the table says of all
+    assert spec.causal
+
+
+@pytest.mark.parametrize("name", registry.list_codecs())
+def test_notice_names_the_licence_of_each_set_of_weights(name: str) -> None:
+    notice = (ROOT / "NOTICE").read_text()
+    assert name in notice
+    (identifier,) = re.findall(r"Apache-2\.0|CC-BY[\w.-]*\w", registry.spec(name).weights.licence)
+    assert identifier in notice
+
+
+def test_environment_variables_are_those_that_the_source_reads() -> None:
+    source = "".join(path.read_text() for path in Path(wavcodes.__file__).parent.rglob("*.py"))
+    pattern = r"\bWAVCODES_[A-Z]+\b"
+    assert set(re.findall(pattern, README)) == set(re.findall(pattern, source))
+
+
+def test_the_version_is_one() -> None:
+    (stated,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
+    assert stated == wavcodes.__version__
+    assert re.search(rf"^## .*{re.escape(stated)}", (ROOT / "CHANGELOG.md").read_text(), re.M)
+
+
+# ---- links
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=from_root)
+def test_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.M | re.S)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = path.parent / file if file else path
+        assert target.exists(), f"{path.name} links to {link}, which is not there"
+        assert not anchor or anchor in anchors(target), f"{path.name} links to {link}, which has no such heading"
+
+
+def anchors(path: Path) -> set[str]:
+    heads = re.findall(r"^#+ (.+)$", path.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=from_root)
+def test_files_named_in_code_type_exist(path: Path) -> None:
+    # `docs/engine.md`, `tests/test_layers.py`: a path of this repository, from its root.
+    folders = "|".join(each.name for each in ROOT.iterdir() if each.is_dir() and not each.name.startswith("."))
+    for name in re.findall(rf"`((?:{folders}|\.ci)/[\w./-]*)`", path.read_text()):
+        assert (ROOT / name).exists(), f"{path.name} names {name}, which is not there"
