@@ -55,15 +55,15 @@ def report(rounds: int) -> Iterator[str]:
     peak = max(before, after)
     yield "# Benchmarks"
     yield ""
-    yield "Printed by `make bench` (`python bench/run.py -o docs/benchmarks.md`); figures of other machines are welcome."
+    yield "Printed by `make bench` (`python bench/run.py -o docs/benchmarks.md`)."
     yield ""
     yield f"- Machine: {processor()}, {os.cpu_count()} cores, kernels `{isa()}`, {time.strftime('%Y-%m-%d')}"
     yield (
-        f"- Versions: wavcodes {wavcodes.__version__}, transformers {transformers.__version__}, torch {torch.__version__},"
-        f" numpy {np.__version__}, Python {platform.python_version()}"
+        f"- Versions: wavcodes {wavcodes.__version__}, transformers {transformers.__version__}, "
+        f"torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}"
     )
     yield f"- Peak of one core, fused multiply-adds of float32: {before:.0f} GFLOP/s before, {after:.0f} after"
-    yield f"- One thread, {SECONDS} s of audio, {rounds} rounds in turns, medians; ratios are medians of the rounds' own ratios"
+    yield f"- One thread, {SECONDS} s of audio, {rounds} rounds in turns, medians; the ratio is that of each round, too"
     yield f"- Allocator of both sides: {' '.join(f'{name}={value}' for name, value in ALLOCATOR.items())}"
     yield ""
     yield "## Against the reference implementations"
@@ -82,8 +82,8 @@ def report(rounds: int) -> Iterator[str]:
     yield "## Layers of encodec_24khz"
     yield ""
     yield (
-        "Rate of the direct convolution's operations, as a share of the peak. Layers marked * need a quarter fewer than"
-        " that (see [engine.md](engine.md)); the LSTM is bound by reading its weights at every step."
+        "Rate of the direct convolution's operations, as a share of the peak. Layers marked * need a quarter fewer "
+        "than that (see [engine.md](engine.md)); the LSTM is bound by reading its weights at every step."
     )
     yield ""
     yield "| layer | GFLOP per second of audio | ms per second of audio | GFLOP/s | of the peak |"

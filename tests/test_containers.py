@@ -143,9 +143,14 @@ def test_an_existing_file_is_replaced_at_the_end_and_only_then(tmp_path):
 def test_any_error_leaves_the_old_file_and_nothing_else(tmp_path, error):
     path = tmp_path / "a"
     path.write_bytes(b"old")
-    with pytest.raises(type(error)), atomic_output(path) as file:
-        file.write(b"new")
-        raise error
+
+    def interrupted():
+        with atomic_output(path) as file:
+            file.write(b"new")
+            raise error
+
+    with pytest.raises(type(error)):
+        interrupted()
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from functools import cached_property
 from typing import TypeVar, cast, overload
 
 import numpy as np
@@ -50,6 +49,7 @@ class Codec:
     Attributes:
         spec: Its facts.
         threads: Threads that a call uses unless it names another number.
+        weights_digest: SHA-256 of the weights as the network uses them, whatever file they came from.
     """
 
     def __init__(
@@ -62,20 +62,16 @@ class Codec:
         self.threads = resolve_threads(threads)
         network = checkpoint.network()
         paths = tuple(located.path for located in weights.locate(self.spec, source))
-        self._tensors = weights.check(
+        tensors = weights.check(
             checkpoint.tensors(paths), graph.tensor_shapes(network), ", ".join(path.name for path in paths)
         )
-        self._engine = Engine(network, self._tensors)
+        self.weights_digest = weights.digest(tensors)
+        self._engine = Engine(network, tensors)
         self._encoder_delay = graph.delay(network.encoder)
         self._decoder_delay = graph.delay(network.decoder, Fraction(self.spec.hop_length))
 
     def __repr__(self) -> str:
         return f"Codec({self.spec.name}, {self.spec.sample_rate} Hz, {self.spec.num_codebooks} codebooks)"
-
-    @cached_property
-    def weights_digest(self) -> bytes:
-        """SHA-256 of the weights as the network uses them, whatever file they came from."""
-        return weights.digest(self._tensors)
 
     @overload
     def encode(

@@ -72,7 +72,7 @@ class Codes:
             raise InputError(
                 f"codebook {k}: expected a 1-D array of integers, got shape {array.shape} of {array.dtype}"
             )
-        if array.size and not (0 <= array.min() and array.max() < self.codebook_size):
+        if array.size and (array.min() < 0 or array.max() >= self.codebook_size):
             at = int(np.flatnonzero((array < 0) | (array >= self.codebook_size))[0])
             raise InputError(
                 f"codebook {k}, position {at}: code {array[at]} is out of range; "
@@ -238,6 +238,8 @@ class Codes:
         return self.frames(start, max(start, stop))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("the codebooks lie apart: an array of all of them is always a copy")
         if set(self.strides) != {1}:
             raise InputError(f"books of {self.strides = } form no (K, T) array; use codes.books or codes.to_flat()")
         return np.stack(self.books).astype(dtype or self.books[0].dtype, copy=False)
@@ -266,9 +268,10 @@ class Codes:
         cells = []
         for k, book in enumerate(self.books):
             picked = book[np.linspace(0, len(book) - 1, columns).astype(int)] if columns else book
+            hues = picked.astype(np.uint64) * 360 // self.codebook_size
             cells += [
-                f'<rect x="{t}" y="{4 * k}" width="1" height="4" fill="hsl({int(code) * 360 // self.codebook_size},60%,55%)"/>'
-                for t, code in enumerate(picked)
+                f'<rect x="{t}" y="{4 * k}" width="1" height="4" fill="hsl({hue},60%,55%)"/>'
+                for t, hue in enumerate(hues)
             ]
         picture = f'<svg viewBox="0 0 {max(columns, 1)} {4 * self.num_codebooks}" width="480">{"".join(cells)}</svg>'
         return f"<div><code>{html.escape(repr(self))}</code><br>{picture}</div>"

@@ -14,7 +14,8 @@ class StreamEncoder:
     """Audio in, codes out, for one signal. Made by `Codec.stream_encoder`.
 
     Attributes:
-        delay: Samples beyond the end of a frame that must be pushed before its codes come out.
+        delay: Samples beyond the end of a frame that must be pushed before its codes come out, once the stream is
+            running. Where the start of a signal is mirrored (EnCodec), nothing comes out for its first seven samples.
     """
 
     def __init__(self, spec: CodecSpec, engine: Engine, num_codebooks: int, delay: int, threads: int) -> None:
@@ -61,7 +62,9 @@ class StreamDecoder:
     """Codes in, audio out, for one signal. Made by `Codec.stream_decoder`.
 
     Attributes:
-        delay: Samples by which the audio comes out later than the codes that describe it.
+        delay: Samples by which the audio comes out later than the codes that describe it, once the stream is running.
+            Where the start of a signal is mirrored (EnCodec), nothing comes out for its first seven frames; then the
+            stream catches up.
     """
 
     def __init__(self, spec: CodecSpec, engine: Engine, delay: int, threads: int) -> None:
