@@ -239,7 +239,7 @@ class Codes:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
-            raise ValueError("the codebooks lie apart: an array of all of them is always a copy")
+            raise InputError("the codebooks lie apart: an array of all of them is always a copy")
         if set(self.strides) != {1}:
             raise InputError(f"books of {self.strides = } form no (K, T) array; use codes.books or codes.to_flat()")
         return np.stack(self.books).astype(dtype or self.books[0].dtype, copy=False)
