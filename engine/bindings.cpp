@@ -1,7 +1,7 @@
 // The Python module wavcodes._core: networks are built layer by layer, streams run them.
 //
 // Shapes are checked by the builder in engines/native.py and once more here where a wrong one would read outside an
-// array. Errors are ValueError; the Python side turns them into the package's own.
+// array. A wrong use of a stream is Misuse, any other wrong argument ValueError.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -72,15 +72,24 @@ struct LastConv {
     MaybeInput bias;
 };
 
+// A stream that is used in a way that it cannot be.
+struct Misuse : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
 class Stream {
    public:
-    explicit Stream(const Sequence& sequence) : sequence_(sequence), state_(sequence.start()) {}
+    explicit Stream(Sequence& sequence) : sequence_(sequence), state_(sequence.start()) { sequence.freeze(); }
 
     nb::ndarray<nb::numpy, float> push(const Input& rows, int threads) {
         require(rows.ndim() == 2 && int(rows.shape(1)) == sequence_.in_channels, "expected rows (T, channels)");
+        require(threads > 0, "expected at least one thread");
         return run(rows.data(), rows.shape(0), false, threads);
     }
-    nb::ndarray<nb::numpy, float> flush(int threads) { return run(nullptr, 0, true, threads); }
+    nb::ndarray<nb::numpy, float> flush(int threads) {
+        require(threads > 0, "expected at least one thread");
+        return run(nullptr, 0, true, threads);
+    }
 
    private:
     nb::ndarray<nb::numpy, float> run(const float* rows, size_t count, bool end, int threads) {
@@ -90,28 +99,33 @@ class Stream {
         {
             nb::gil_scoped_release release;
             std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
-            if (!lock) throw std::runtime_error("this stream is in use by another thread; give each thread its own");
+            if (!lock) throw Misuse("this stream is in use by another thread; give each thread its own");
             Rows &in = state_.queues.front(), &out = state_.queues.back();
-            if (in.ended) throw std::runtime_error("this stream has been flushed; start a new one");
+            if (in.ended) throw Misuse("this stream has been flushed; start a new one");
+            if (broken_) throw Misuse("this stream has failed before; start a new one");
+            broken_ = true;
             if (count) sequence_.append(state_, rows, count);
             in.ended = end;
-            sequence_.advance(state_, true, threads);
+            sequence_.advance(state_, threads);
             given = out.size();
             result.reset(new float[std::max<size_t>(1, given * channels)]);
             if (given) std::memcpy(result.get(), out.row(0), given * channels * sizeof(float));
             out.drop(given);
+            broken_ = false;
         }
         return owned(result.release(), {given, channels});
     }
 
     const Sequence& sequence_;
     Sequence::State state_;
+    bool broken_ = false;  // a push did not come to its end
     std::mutex mutex_;
 };
 
 }  // namespace
 
 NB_MODULE(_core, m) {
+    nb::exception<Misuse>(m, "Misuse");
     m.doc() = "The native engine: layers that stream.";
 
     m.def(
@@ -132,7 +146,10 @@ NB_MODULE(_core, m) {
     nb::class_<Sequence>(m, "Sequence")
         .def(
             "__init__",
-            [](Sequence* self, const std::string& isa, int channels) { new (self) Sequence(kernels_of(isa), channels); },
+            [](Sequence* self, const std::string& isa, int channels) {
+                require(channels > 0, "a sequence needs at least one channel");
+                new (self) Sequence(kernels_of(isa), channels);
+            },
             "isa"_a, "channels"_a)
         .def_prop_ro("in_channels", [](const Sequence& s) { return s.in_channels; })
         .def_prop_ro("out_channels", &Sequence::out_channels)
@@ -211,7 +228,7 @@ NB_MODULE(_core, m) {
             "rows"_a);
 
     nb::class_<Stream>(m, "Stream")
-        .def(nb::init<const Sequence&>(), "sequence"_a, nb::keep_alive<1, 2>())
+        .def(nb::init<Sequence&>(), "sequence"_a, nb::keep_alive<1, 2>())
         .def("push", &Stream::push, "rows"_a, "threads"_a)
         .def("flush", &Stream::flush, "threads"_a);
 
@@ -245,6 +262,7 @@ NB_MODULE(_core, m) {
             [](const Quantizer& q, const Input& latent, int num_codebooks, int threads) {
                 require(latent.ndim() == 2 && int(latent.shape(1)) == q.dim(), "expected a latent (T, dim)");
                 require(num_codebooks > 0 && num_codebooks <= q.num_codebooks(), "no such number of codebooks");
+                require(threads > 0, "expected at least one thread");
                 const size_t rows = latent.shape(0);
                 auto codes = std::make_unique<int32_t[]>(std::max<size_t>(1, rows * num_codebooks));
                 {

@@ -26,15 +26,16 @@ namespace wavcodes {
 
 #ifdef WAVCODES_HAS_X86
 #if defined(_MSC_VER)
-static bool has_leaf7(int bit, unsigned long long state) {
+static bool has_leaf7(unsigned bits, unsigned long long state) {
     int r[4];
     __cpuidex(r, 1, 0);
     if (!(r[2] >> 27 & 1) || !(r[2] >> 12 & 1) || (_xgetbv(0) & state) != state) return false;
     __cpuidex(r, 7, 0);
-    return r[1] >> bit & 1;
+    return (unsigned(r[1]) & bits) == bits;
 }
-static bool has_avx2() { return has_leaf7(5, 0x6); }
-static bool has_avx512() { return has_leaf7(16, 0xe6); }
+static bool has_avx2() { return has_leaf7(1u << 5, 0x6); }
+// /arch:AVX512 may use F, DQ, CD, BW and VL.
+static bool has_avx512() { return has_leaf7(1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31, 0xe6); }
 #else
 static bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 static bool has_avx512() { return __builtin_cpu_supports("avx512f"); }

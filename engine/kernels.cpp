@@ -169,10 +169,10 @@ static void product(const Product& p) {
     switch (p.vectors) {
         case 1: return run_product<1>(p);
         case 2: return run_product<2>(p);
-#if defined(WAVCODES_AVX512) || defined(WAVCODES_NEON)
-        case 3: return run_product<3>(p);
-        case 4: return run_product<4>(p);
-#endif
+    }
+    if constexpr (V::max_vectors == 4) {
+        if (p.vectors == 3) return run_product<3>(p);
+        if (p.vectors == 4) return run_product<4>(p);
     }
 }
 
@@ -269,8 +269,8 @@ static void lstm_block(const LstmStep& s, int block) {
 
 static void lstm_step(const LstmStep& s) {
     const int step = s.backwards ? -1 : 1;
-    int block = s.backwards ? s.last_block - 1 : s.first_block;
-    for (int n = s.first_block; n < s.last_block; n++, block += step) {
+    int block = s.backwards ? s.blocks - 1 : 0;
+    for (int n = 0; n < s.blocks; n++, block += step) {
         for (int g = 0; g < 8; g++) prefetch(s.gates + ptrdiff_t(block + step) * 8 * lanes + g * lanes);
         lstm_block(s, block);
     }
@@ -279,11 +279,10 @@ static void lstm_step(const LstmStep& s) {
 static int argmax(const float* x, int n) {
     int best = 0;
     if (n >= lanes) {
-        V top = load(x), at = set1(0.0f);  // float32 holds every index below 2^24
-        float number[lanes], values[lanes];
+        V top = load(x);
+        float number[lanes], values[lanes];  // float32 holds every index below 2^24
         for (int i = 0; i < lanes; i++) number[i] = float(i);
-        V index = load(number), step = set1(float(lanes));
-        at = index;
+        V index = load(number), at = index, step = set1(float(lanes));
         int i = lanes;
         for (; i + lanes <= n; i += lanes) {
             index = add(index, step);

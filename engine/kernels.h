@@ -46,7 +46,7 @@ struct Depthwise {
     float slope;
 };
 
-// One step of one LSTM layer for a range of blocks of 2 * lanes units.
+// One step of one LSTM layer; its units stand in blocks of 2 * lanes.
 struct LstmStep {
     const float* gates;    // [block][4][2 * lanes]: bias and input products
     const float* weights;  // [block][units][4][2 * lanes]
@@ -54,7 +54,7 @@ struct LstmStep {
     int units;
     float* cell;  // [block][2 * lanes], in and out
     float* out;   // [block][2 * lanes]
-    int first_block, last_block;
+    int blocks;
     bool backwards;  // visit the blocks last to first, so that what the caches still hold is read first
 };
 

@@ -257,13 +257,13 @@ void Residual::run(State& s, Rows& in, Rows& out, size_t steps, int threads) con
     if (count) body_->append(state.body, in.row(state.fed), count);
     state.fed += count;
     first.ended = state.finished && state.fed == in.size();
-    body_->advance(state.body, true, threads);
+    body_->advance(state.body, threads);
     if (rest.ended && !state.last->finished) {
         last_->finish(*state.last, rest);
         state.last->finished = true;
     }
     const size_t rows = last_->ready(*state.last, rest);
-    if (rows == 0 && count == 0) throw std::logic_error("the body of a residual layer must keep the length");
+    if (rows > state.fed || (rows == 0 && count == 0)) throw std::logic_error("the body of a residual layer must keep the length");
     if (rows) last_->run_with(*state.last, rest, out, rows, threads, in.row(0));
     in.drop(rows);
     state.fed -= rows;

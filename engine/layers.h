@@ -1,6 +1,7 @@
 // The layers. A layer is immutable and shared by all streams; what a stream remembers is in its State.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -37,7 +38,7 @@ class Layer {
     virtual bool fuse(Act, float) { return false; }
 
     const int in_channels, out_channels;
-    size_t batch = 1;         // fewer steps than this wait for more, unless the stream is being drained
+    size_t batch = 1;         // fewer steps than this wait for more, until there is no more in this push
     size_t limit = SIZE_MAX;  // more steps than this are computed in several pieces, to stay in the cache
 };
 
@@ -54,13 +55,15 @@ class Sequence {
     int out_channels() const { return layers_.empty() ? in_channels : layers_.back()->out_channels; }
     void add(std::unique_ptr<Layer> layer);
     void add_activation(Act act, float slope);
+    // From now on there are streams: add() throws.
+    void freeze() { frozen_ = true; }
     size_t batch() const;
 
     State start() const;
     // Appends rows to the input. The activation that a sequence may begin with is applied on the way.
     void append(State&, const float* rows, size_t count) const;
-    // Runs all layers on what queues[0] holds. Unless `drain`, layers with heavy weights may leave rows for later.
-    void advance(State&, bool drain, int threads) const;
+    // Runs all layers on all that queues[0] holds.
+    void advance(State&, int threads) const;
 
     const Kernels& kernels;
     const int in_channels;
@@ -70,6 +73,7 @@ class Sequence {
     std::vector<std::unique_ptr<Layer>> layers_;
     Act first_act_ = Act::none;
     float first_slope_ = 0;
+    bool frozen_ = false;
 };
 
 struct ConvShape {

@@ -79,7 +79,7 @@ void Lstm::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
         for (size_t t = 0; t < steps; t++) {
             Floats &hidden = state.hidden[layer], &next = state.next[layer];
             kernels_.lstm_step({gates + t * columns, hidden_[layer].data(), hidden.data(), in_channels,
-                                state.cell[layer].data(), next.data(), 0, blocks_, state.backwards});
+                                state.cell[layer].data(), next.data(), blocks_, state.backwards});
             std::swap(hidden, next);
             state.backwards = !state.backwards;
             std::memcpy(y + t * in_channels, hidden.data(), in_channels * sizeof(float));

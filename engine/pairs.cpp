@@ -34,18 +34,23 @@ void Pairs::apply(const float* x, size_t position, int rows, const Matrix::Outpu
     Segment window{x + (first_odd ? 0 : row), 2 * row, width_};
     middle_.apply({&window, 1}, 0, pairs, {m, middle_stride}, threads);
 
-    Matrix::Output half = output;
+    Matrix::Output half = output;  // of every other row
     half.stride = 2 * output.stride;
+    half.add_stride = 2 * output.add_stride;
+    auto skip_to = [&](int row) {
+        half.out = output.out + row * output.stride;
+        half.add = output.add ? output.add + row * output.add_stride : nullptr;
+    };
     const int evens = (rows + 1 - first_odd) / 2, odds = (rows + first_odd) / 2;
     if (evens) {
         window.x = e + first_odd * row;
-        half.out = output.out + first_odd * output.stride;
+        skip_to(first_odd);
         half.start = m + first_odd * middle_stride;
         even_.apply({&window, 1}, 0, evens, half, threads);
     }
     if (odds) {
         window.x = e + (1 - first_odd) * row;
-        half.out = output.out + (1 - first_odd) * output.stride;
+        skip_to(1 - first_odd);
         half.start = m;
         odd_.apply({&window, 1}, 0, odds, half, threads);
     }

@@ -41,7 +41,7 @@ uint64_t run(const Sequence& sequence, Random& random, size_t count, int threads
         const std::vector<float> rows = random.many(n * channels, 2.0f);
         sequence.append(state, rows.data(), n);
         state.queues.front().ended = given + n == count;
-        sequence.advance(state, true, threads);
+        sequence.advance(state, threads);
     }
     const Rows& out = state.queues.back();
     return digest(out.row(0), out.size() * out.channels() * sizeof(float));

@@ -1,11 +1,17 @@
 // Running layers one after the other, depth first: a piece of signal goes as far as it can while it is in the cache.
+#include <stdexcept>
+
 #include "layers.h"
 
 namespace wavcodes {
 
-void Sequence::add(std::unique_ptr<Layer> layer) { layers_.push_back(std::move(layer)); }
+void Sequence::add(std::unique_ptr<Layer> layer) {
+    if (frozen_) throw std::logic_error("this sequence has streams; it cannot grow any more");
+    layers_.push_back(std::move(layer));
+}
 
 void Sequence::add_activation(Act act, float slope) {
+    if (frozen_) throw std::logic_error("this sequence has streams; it cannot grow any more");
     if (layers_.empty() && first_act_ == Act::none) {
         first_act_ = act;
         first_slope_ = slope;
@@ -40,7 +46,7 @@ void Sequence::append(State& state, const float* rows, size_t count) const {
         kernels.activate(rows, in, values, first_act_, first_slope_);
 }
 
-void Sequence::advance(State& state, bool drain, int threads) const { advance_from(state, 0, drain, threads); }
+void Sequence::advance(State& state, int threads) const { advance_from(state, 0, true, threads); }
 
 void Sequence::advance_from(State& state, size_t index, bool drain, int threads) const {
     if (index == layers_.size()) return;

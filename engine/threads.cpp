@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -27,8 +28,12 @@ class Pool {
         {
             std::lock_guard<std::mutex> lock(mutex_);
             // More threads than cores would only take turns.
-            const int useful = std::min(count, std::max(2, int(std::thread::hardware_concurrency())));
-            while (int(workers_.size()) < useful - 1) workers_.emplace_back([this] { work(); });
+            const int useful = std::min(count, cores_);
+            try {
+                while (int(workers_.size()) < useful - 1) workers_.emplace_back([this] { work(); });
+            } catch (const std::system_error&) {
+                cores_ = int(workers_.size()) + 1;  // the system gives no more; those there are do the work
+            }
             task_ = task;
             data_ = data;
             count_ = count;
@@ -80,6 +85,7 @@ class Pool {
     std::mutex owner_, mutex_;
     std::condition_variable wake_, done_;
     std::vector<std::thread> workers_;
+    int cores_ = std::max(2, int(std::thread::hardware_concurrency()));
     void (*task_)(void*, int) = nullptr;
     void* data_ = nullptr;
     std::exception_ptr failure_;

@@ -10,11 +10,19 @@
 #elif defined(WAVCODES_NEON)
 #include <arm_neon.h>
 #endif
+#include <float.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __FAST_MATH__
+#error "results must not depend on the compiler: build without -ffast-math"
+#endif
+
 namespace WAVCODES_NAMESPACE {
+
+static_assert(FLT_EVAL_METHOD == 0, "float32 must be computed as float32");
 
 #if defined(WAVCODES_AVX512)
 

@@ -6,8 +6,9 @@ namespace {
 
 struct WindowState : State {
     bool started = false;
-    size_t steps = 0;  // given so far
-    size_t head = 0;   // first row of the next window within the queue; the rows before it serve as a mirror at the end
+    size_t steps = 0;    // given so far
+    size_t dropped = 0;  // rows that have left the queue
+    size_t head = 0;     // first row of the next window within the queue; the rows before it serve as a mirror at the end
 };
 
 // Rows of history that the mirrored padding at the end may need.
@@ -52,13 +53,12 @@ void Windowed::move(State& s, Rows& in, size_t steps) const {
     auto& state = static_cast<WindowState&>(s);
     state.steps += steps;
     state.head += steps * shape_.stride;
-    const size_t keep = mirror_rows(shape_);
-    if (state.head > keep) {
-        // A stride longer than the kernel can step beyond the rows that are there.
-        const size_t gone = std::min(state.head - keep, in.size());
-        in.drop(gone);
-        state.head -= gone;
-    }
+    // A stride longer than the kernel can step beyond the rows that are there.
+    const size_t keep = mirror_rows(shape_), present = in.size();
+    const size_t gone = std::min(state.head - std::min(state.head, keep), present - std::min(present, keep));
+    in.drop(gone);
+    state.head -= gone;
+    state.dropped += gone;
 }
 
 // The rules of EnCodec's pad1d: a signal no longer than the padding is extended with zeros, mirrored, and cut again.
@@ -67,13 +67,15 @@ void Windowed::finish(State& s, Rows& in) const {
     const size_t left = shape_.left, bytes = in.channels() * sizeof(float);
     size_t right = shape_.right;
     if (shape_.complete) {
+        const ptrdiff_t span = shape_.span(), stride = shape_.stride;
         const ptrdiff_t pending = ptrdiff_t(in.size() + (state.started ? 0 : left) + right) - ptrdiff_t(state.head);
-        const ptrdiff_t missing = (shape_.span() - pending) % shape_.stride;
-        right += missing < 0 ? missing + shape_.stride : missing;
+        if (state.steps == 0 && pending < span)
+            right += span - pending;
+        else
+            right += ((span - pending) % stride + stride) % stride;
     }
     if (!shape_.reflect) return in.append_zeros(right);
-    // A queue that still holds the whole signal may be shorter than the padding; any other is longer.
-    const size_t real = in.size() - (state.started ? left : 0);
+    const size_t real = state.dropped + in.size() - (state.started ? left : 0);
     const size_t needed = std::max(state.started ? 0 : left, right) + 1;
     const size_t extension = real < needed ? needed - real : 0;
     in.append_zeros(extension);

@@ -21,6 +21,10 @@ CONVOLUTIONS = [
     graph.Conv1d("c", 4, 20, kernel=3, stride=3, left=0, reflect=True, complete=True),
     graph.Conv1d("c", 4, 5, kernel=2, stride=3, complete=True),
     graph.Conv1d("c", 6, 4, kernel=4, stride=4, left=1, right=2, reflect=True, complete=True),
+    graph.Conv1d("c", 2, 3, kernel=1, left=2, right=2, reflect=True),
+    graph.Conv1d("c", 2, 3, kernel=4, stride=6, left=2, right=1, reflect=True, complete=True),
+    graph.Conv1d("c", 2, 3, kernel=9, stride=6, left=8, right=9, reflect=True, complete=True),
+    graph.Conv1d("c", 2, 3, kernel=4, stride=2, complete=True),
     graph.Conv1d("c", 16, 16, kernel=7, dilation=9, left=27, right=27),
     graph.Conv1d("c", 8, 24, kernel=3, dilation=2, left=4, bias=False),
     graph.Conv1d("c", 48, 48, kernel=7, groups=48, left=6),
@@ -46,6 +50,7 @@ OTHERS = [
     graph.Lstm("l", 128, 1),
     graph.Residual((graph.Elu(), graph.Conv1d("a", 12, 6, kernel=3, left=2, reflect=True), graph.Elu(),
                     graph.Conv1d("b", 6, 12, kernel=1)), graph.Conv1d("s", 12, 12, kernel=1)),
+    graph.Residual((graph.Conv1d("a", 64, 64, kernel=2, left=1),)),
     graph.Residual((graph.LeakyRelu(0.2), graph.Conv1d("a", 16, 16, kernel=7, dilation=9, left=27, right=27),
                     graph.Conv1d("b", 16, 16, kernel=1))),
     graph.Residual((graph.Conv1d("a", 32, 32, kernel=7, groups=32, left=6), graph.LayerNorm("n", 32),
@@ -93,9 +98,10 @@ def test_layer_matches_the_reference(layer):
     for length in LENGTHS:
         x = np.random.default_rng(length).standard_normal((length, channels(layer))).astype(np.float32)
         expected = reference.run((layer,), tensors, x.astype(np.float64))
-        actual = run(engine, x)
-        assert actual.shape == expected.shape
-        np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5)
+        for cuts in ((), range(1, length)):  # whole, and row by row
+            actual = run(engine, x, cuts)
+            assert actual.shape == expected.shape
+            np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("layer", [graph.Elu(), graph.LeakyRelu(0.3), graph.Gelu(), graph.Tanh()], ids=repr)

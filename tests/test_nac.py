@@ -7,6 +7,7 @@ import itertools
 import os
 import struct
 import threading
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -16,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavcodes.codes import Codes
-from wavcodes.containers import Header, salvage
+from wavcodes.containers import Header, salvage, write
 from wavcodes.containers.nac import NacReader, NacWriter
 from wavcodes.errors import (
     CodecError,
     FormatError,
     InputError,
     IntegrityError,
+    LimitError,
     ResourceError,
     TruncatedError,
     UnsupportedError,
@@ -570,6 +572,35 @@ def test_a_hostile_index_leads_nowhere(index):
         list(NacReader(io.BytesIO(data)).between(1.5, 1.6))
 
 
+def test_salvage_of_overlapping_candidates_takes_no_time_out_of_proportion():
+    """Each of 50,000 marks announces 240 kB, which would be 12 GB to check."""
+    header = header_record(codebook_size=1 << 16, block_frames=60_000)
+    fields = b"\xf5NAB" + struct.pack("<IIHBBI", 0, 0, 60_000, 0, 0, 240_000)
+    start = time.process_time()
+    with pytest.raises(LimitError, match="header_from"):
+        salvage(io.BytesIO(header + fields * 50_000))
+    assert time.process_time() - start < 1
+
+
+def test_salvage_checks_no_block_that_the_file_cannot_hold():
+    """Marks of blocks that end behind the file cost nothing, so they do not use up the limit either."""
+    header = header_record(codebook_size=1 << 16, block_frames=60_000)
+    fields = b"\xf5NAB" + struct.pack("<IIHBBI", 0, 0, 60_000, 0, 0, 240_000)
+    good = block_record(number=7, frames=1, samples=2, payload=bytes(4))
+    found = salvage(io.BytesIO(header + fields * 9_000 + good)).blocks
+    assert [(first, codes.num_frames) for first, codes in found] == [(7 * 60_000, 1)]
+
+
+def test_salvage_takes_every_block_of_a_file_of_many_cut_ones():
+    """Three of four blocks lose three quarters of their bytes: the candidates overlap, and the rest is found."""
+    data = written(clip(4 * 64 * 2, rate=128, hop=2, size=1 << 16, strides=(1,) * 64, tail=0))
+    marks = [at for at in range(len(data)) if data.startswith(b"\xf5NAB", at)]
+    blocks = [data[at:stop] for at, stop in itertools.pairwise([*marks, data.index(b"\xf5NAE")])]
+    cut = b"".join(each if n % 4 == 3 else each[: len(each) // 4] for n, each in enumerate(blocks * 200))
+    result = salvage(io.BytesIO(data[: marks[0]] + cut))
+    assert [first for first, _ in result.blocks] == [3 * 64]
+
+
 @given(st.binary(max_size=200), st.integers(0, 300), st.integers(0, 30))
 @settings(max_examples=300, deadline=None)
 def test_any_bytes_anywhere_give_a_typed_error_or_the_same_codes(noise, at, removed):
@@ -594,6 +625,22 @@ def test_codes_of_another_kind_are_refused():
     for other in (clip(codec="y"), clip(strides=(1,)), clip(rate=9), clip(size=9), clip(tail=2)):
         with pytest.raises(InputError, match="as the header states"):
             writer.write(other)
+
+
+@pytest.mark.parametrize("other", [None, np.zeros((2, 4), np.uint16), b"codes"])
+def test_what_is_no_codes_is_refused_and_nothing_is_written(other, tmp_path):
+    with pytest.raises(InputError, match="expected Codes"):
+        write(tmp_path / "a.nac", other)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="expected Codes"):
+        NacWriter(io.BytesIO(), Header.of_codes(clip())).write(other)
+
+
+@pytest.mark.parametrize("digest", ["0" * 32, "0" * 64, 32, [0] * 32, bytearray(32), bytes(31), b""])
+def test_a_digest_of_weights_is_32_bytes(digest, tmp_path):
+    with pytest.raises(InputError, match="weights digest"):
+        write(tmp_path / "a.nac", clip(), weights_digest=digest)
+    assert not list(tmp_path.iterdir())
 
 
 def test_scales_are_refused():

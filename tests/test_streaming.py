@@ -234,6 +234,16 @@ def test_lower_bandwidths_decode_to_the_same_length(codec: Codec) -> None:
     assert len({sound.tobytes() for sound in sounds.values()}) == len(sounds)
 
 
+def test_nothing_follows_the_end_of_a_signal(codec: Codec) -> None:
+    codes = codec.encode(exact.signal(1_001), codec.spec.sample_rate)
+    decoder = codec.stream_decoder()
+    decoder.push(codes)
+    with pytest.raises(InputError, match="ended the signal"):
+        decoder.push(codes)
+    with pytest.raises(InputError, match="keep separate clips apart"):
+        Codes.concat([codes, codes])
+
+
 # ---- threads
 
 
@@ -260,7 +270,7 @@ def assert_one_at_a_time(stream: StreamEncoder | StreamDecoder, piece: NDArray |
 def test_one_stream_in_two_threads_is_an_error_and_no_crash(codec: Codec) -> None:
     spec = codec.spec
     audio = exact.signal(5 * spec.sample_rate if spec.name == "wavcodes_16khz" else 20 * spec.sample_rate)
-    codes = codec.encode(audio, spec.sample_rate)
+    codes = codec.encode(audio, spec.sample_rate).only_frames(0, len(audio) // spec.hop_length)
     for stream, piece in ((codec.stream_encoder(threads=1), audio), (codec.stream_decoder(threads=1), codes)):
         refused = assert_one_at_a_time(stream, piece)
         assert refused

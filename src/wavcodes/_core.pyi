@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 _Array = NDArray[np.float32]
 
+class Misuse(Exception): ...
+
 def kernels(isa: str) -> str: ...
 
 class LastConv:

@@ -6,13 +6,22 @@ import html
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
-from .spec import CodecSpec
+from .spec import CodecSpec, whole_number
+
+
+def integers(values: ArrayLike) -> NDArray[Any]:
+    """`values` as an array; what is ragged is an InputError."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"expected an array of integers: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +59,11 @@ class Codes:
     scales: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
+        for fact in ("num_samples", "sample_rate", "channels", "hop_length", "codebook_size", "tail_frames"):
+            object.__setattr__(self, fact, whole_number(fact, getattr(self, fact)))
+        object.__setattr__(self, "strides", tuple(whole_number("stride", stride) for stride in self.strides))
+        if min(self.sample_rate, self.channels, self.hop_length, self.codebook_size, *self.strides) < 1:
+            raise InputError(f"expected positive rates, sizes and strides, got {self._format()}")
         if not self.books:
             raise InputError("expected at least one codebook, got none")
         if len(self.strides) != len(self.books):
@@ -67,7 +81,7 @@ class Codes:
             )
 
     def _checked(self, k: int, book: ArrayLike) -> NDArray[Any]:
-        array = np.asarray(book)
+        array = integers(book)
         if array.ndim != 1 or array.dtype.kind not in "iu":
             raise InputError(
                 f"codebook {k}: expected a 1-D array of integers, got shape {array.shape} of {array.dtype}"
@@ -112,7 +126,7 @@ class Codes:
             num_samples: True length; the whole of the frames if left out.
         """
         count = spec.resolve_codebooks(num_codebooks=spec.num_codebooks if num_codebooks is None else num_codebooks)
-        array = np.asarray(flat)
+        array = integers(flat)
         if array.ndim != 1:
             raise InputError(f"expected a flat sequence of codes, got shape {array.shape}")
         strides = spec.strides[:count]
@@ -140,6 +154,12 @@ class Codes:
         for part in pieces[1:]:
             if part._format() != first._format():
                 raise InputError("the parts come from different codecs or numbers of codebooks")
+        for part, after in pairwise(pieces):
+            if part.ends_signal and after.num_samples:
+                raise InputError(
+                    f"expected parts of one signal, but one of {part.num_samples} samples in {part.num_frames} frames "
+                    "is followed by more; keep separate clips apart"
+                )
         return replace(
             first,
             books=tuple(np.concatenate(books) for books in zip(*(part.books for part in pieces), strict=True)),
@@ -174,6 +194,11 @@ class Codes:
         return self.sample_rate / self.hop_length
 
     @property
+    def ends_signal(self) -> bool:
+        """True if the last frame holds fewer samples than it could: no samples can follow."""
+        return self.num_samples < self.num_frames * self.hop_length
+
+    @property
     def duration(self) -> float:
         """Seconds of audio."""
         return self.num_samples / self.sample_rate
@@ -186,6 +211,7 @@ class Codes:
 
     def codebooks(self, count: int) -> Codes:
         """The same clip at a lower bandwidth: its first `count` codebooks."""
+        count = whole_number("number of codebooks", count)
         if not 1 <= count <= self.num_codebooks:
             raise InputError(f"expected 1 to {self.num_codebooks} codebooks, got {count}")
         return replace(self, books=self.books[:count], strides=self.strides[:count])
@@ -227,8 +253,11 @@ class Codes:
             raise InputError("expected a slice of seconds without a step, such as codes[1.5:3.0]")
         if self.scales.size:
             raise InputError("codes of a segmented codec cannot be sliced by time")
-        begin = 0.0 if seconds.start is None else float(seconds.start)
-        end = self.duration if seconds.stop is None else float(seconds.stop)
+        try:
+            begin = 0.0 if seconds.start is None else float(seconds.start)
+            end = self.duration if seconds.stop is None else float(seconds.stop)
+        except (TypeError, ValueError):
+            raise InputError(f"expected a slice of seconds such as codes[1.5:3.0], got {seconds}") from None
         if not 0 <= begin <= end < math.inf:
             raise InputError(f"expected 0 <= start <= stop in seconds, got {begin} to {end}")
         cycle = math.lcm(*self.strides)

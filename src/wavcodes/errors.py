@@ -35,7 +35,7 @@ class IntegrityError(FormatError):
 
 
 class LimitError(CodecError):
-    """A file announces sizes beyond `Limits`; the message names the option that raises the limit."""
+    """A file claims more than this package is willing to produce."""
 
 
 class UnsupportedError(CodecError):

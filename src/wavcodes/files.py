@@ -42,14 +42,19 @@ def read_exactly(file: BinaryIO, size: int, what: str) -> bytes:
     return data
 
 
-def write_all(file: BinaryIO, data: bytes) -> None:
+def write_all(file: BinaryIO, data: bytes, name: str | None = None) -> None:
     """Writes all of `data`, also to raw files, which may take only a part of it per call.
+
+    Args:
+        file: Binary file.
+        data: Bytes.
+        name: What messages call the file; its own name by default.
 
     Raises:
         ResourceError: The disk is full or the file cannot be written.
     """
     rest = memoryview(data)
-    with _os_errors("write", getattr(file, "name", "the output")):
+    with _os_errors("write", name or getattr(file, "name", "the output")):
         while rest:
             rest = rest[file.write(rest) :]
 
@@ -59,12 +64,13 @@ def open_input(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     """The open file `source`, or the file at the path `source`, closed at the end.
 
     Raises:
-        InputError: There is no such file.
+        InputError: There is no such file, or there can be none of that name.
         ResourceError: It cannot be opened.
     """
     if not isinstance(source, str | os.PathLike):
         yield source
         return
+    _check_path(source)
     with _os_errors("read", source):
         file = open(source, "rb")  # noqa: SIM115 (closed below, where errors are the caller's own)
     with file:
@@ -79,13 +85,14 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     named pipe) is written to directly.
 
     Raises:
-        InputError: `path` is a folder, or its folder does not exist.
+        InputError: `path` is a folder, its folder does not exist, or there can be no file of that name.
         ResourceError: No space, no permission.
     """
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise InputError(f"cannot write {path}: it is a folder; name a file")
+    _check_path(path)
     with _os_errors("write", path):
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise InputError(f"cannot write {path}: it is a folder; name a file")
         if target.exists() and not target.is_file():
             with open(target, "wb") as device:
                 yield device
@@ -102,6 +109,15 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             except BaseException:
                 _discard(file, temporary)
                 raise
+
+
+def _check_path(path: str | os.PathLike[str]) -> None:
+    try:
+        possible = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise InputError(f"expected the path of a file, got {os.fspath(path)!r}, which no file can have; check it")
 
 
 def _discard(file: BinaryIO, temporary: Path) -> None:

@@ -144,7 +144,7 @@ def checkpoint(name: str) -> Checkpoint:
     Raises:
         InputError: There is no such codec; the message names the nearest one and all there are.
     """
-    key = name.lower().replace("-", "_")
+    key = name.lower().replace("-", "_") if isinstance(name, str) else ""
     if key in _BY_NAME:
         return _BY_NAME[key]
     import difflib

@@ -1,8 +1,18 @@
 """Facts of one published checkpoint: they need no download, no weights and no engine."""
 
+import operator
 from dataclasses import dataclass
+from typing import Any
 
 from .errors import InputError
+
+
+def whole_number(name: str, value: Any) -> int:
+    """`value` as an int; what is no integer is an InputError."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise InputError(f"expected an integer as {name}, got {value!r}") from None
 
 
 @dataclass(frozen=True)
@@ -111,9 +121,10 @@ class CodecSpec:
                 f"expected bandwidth or num_codebooks, got both ({bandwidth = }, {num_codebooks = }); leave one out"
             )
         if num_codebooks is not None:
-            if not 1 <= num_codebooks <= self.num_codebooks:
+            count = whole_number("num_codebooks", num_codebooks)
+            if not 1 <= count <= self.num_codebooks:
                 raise InputError(f"{self.name} has 1 to {self.num_codebooks} codebooks, got {num_codebooks = }")
-            return num_codebooks
+            return count
         chosen = self.default_bandwidth if bandwidth is None else bandwidth
         if chosen not in self.bandwidths:
             choices = ", ".join(f"{b:g}" for b in self.bandwidths)

@@ -76,6 +76,7 @@ class StreamDecoder:
         self._num_codebooks = 0
         self._announced = 0  # samples that the codes pushed so far stand for
         self._given = 0
+        self._over = False  # a part with fewer samples than its frames hold has been the last
         self._early = np.zeros((0, spec.channels), np.float32)  # audio beyond what was announced
 
     def push(self, codes: Codes) -> NDArray[np.float32]:
@@ -94,13 +95,21 @@ class StreamDecoder:
         check_codec(codes, self._spec)
         if self._num_codebooks and codes.num_codebooks != self._num_codebooks:
             raise InputError(f"this stream began with {self._num_codebooks} codebooks, got {codes.num_codebooks}")
+        if self._over and codes.num_samples:
+            raise InputError(
+                "the codes pushed before ended the signal, for their last frames were not full; start a new stream for "
+                "another signal, or state the num_samples of each part of this one"
+            )
+        rows = np.ascontiguousarray(np.stack(codes.books, axis=1), np.int32)
+        audio = self._stream.push(self._engine.dequantize(rows), self._threads)
         self._num_codebooks = codes.num_codebooks
         self._announced += codes.num_samples
-        rows = np.ascontiguousarray(np.stack(codes.books, axis=1), np.int32)
-        return self._give(self._stream.push(self._engine.dequantize(rows), self._threads))
+        self._over = codes.ends_signal
+        return self._give(audio)
 
     def flush(self) -> NDArray[np.float32]:
         """Ends the signal: the rest of its audio. With all codes pushed, the total is exactly `num_samples` long."""
+        self._over = False  # from here on it is the flush that refuses more
         return self._give(self._stream.flush(self._threads))
 
     def _give(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:

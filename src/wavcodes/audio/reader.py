@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError, InputError, TruncatedError
 from ..files import open_input, read_up_to, write_all
+from .lengths import check_length
 from .signals import RATES, check_values
 
 BLOCK_SAMPLES = 1 << 16
 """Samples per channel that `AudioReader` reads at a time: 1.4 s at 48 kHz."""
-
-_OPEN_ENDED = 0x7FFF_F000  # a WAV written into a pipe states a length from about 2^31 up, because it cannot know it
 
 
 class AudioReader:
@@ -39,7 +38,7 @@ class AudioReader:
     Raises:
         InputError: There is no such file, or it holds no audio.
         FormatError: It is not audio in a format that can be read.
-        TruncatedError: It is a WAV that ends before the audio that it announces.
+        TruncatedError: It is a WAV, W64, AIFF, CAF or AU that ends before the audio that it announces.
         ResourceError: It cannot be read or copied.
     """
 
@@ -116,22 +115,22 @@ def _on_disk(file: BinaryIO, stack: ExitStack) -> BinaryIO:
             return file
     import tempfile  # takes 10 ms, and is seldom needed
 
-    spool = cast(BinaryIO, tempfile.TemporaryFile(prefix="wavcodes-"))  # noqa: SIM115  (the stack closes it)
+    # Without a buffer, so that a full disk is found here and not when it is flushed.
+    spool = cast(BinaryIO, tempfile.TemporaryFile(prefix="wavcodes-", buffering=0))  # noqa: SIM115  (the stack closes it)
     stack.enter_context(spool)
     if file.seekable():
         file.seek(0)
     while data := read_up_to(file, 1 << 20):
-        write_all(spool, data)
+        write_all(spool, data, f"a temporary file in {tempfile.gettempdir()}")
     return spool
 
 
 def _open(file: BinaryIO, name: str) -> Any:
     import soundfile
 
+    check_length(file, name)
     file.seek(0)
     start = read_up_to(file, 12)
-    if start[:4] == b"RIFF" and start[8:] == b"WAVE":
-        _check_length(file, name)
     descriptor = os.dup(file.fileno())
     os.lseek(descriptor, 0, os.SEEK_SET)
     try:
@@ -142,20 +141,3 @@ def _open(file: BinaryIO, name: str) -> Any:
             f"{name}: expected audio (WAV, FLAC, OGG, Opus, MP3, AIFF ...), but this file {found} "
             f"({error.error_string.rstrip('.')}); convert other formats first, such as with: ffmpeg -i INPUT OUTPUT.wav"
         ) from error
-
-
-def _check_length(file: BinaryIO, name: str) -> None:
-    """libsndfile reads a cut WAV as if it were whole, so compare what it announces with what is there."""
-    size = file.seek(0, os.SEEK_END)
-    position = file.seek(12)
-    while len(head := read_up_to(file, 8)) == 8:
-        length = int.from_bytes(head[4:], "little")
-        position += 8
-        if head[:4] == b"data":
-            if size - position < length < _OPEN_ENDED:
-                raise TruncatedError(
-                    f"{name}: announces {length} bytes of audio, but holds {size - position}; fetch or copy it again, "
-                    "or make a whole file of what is there, such as with: ffmpeg -i INPUT OUTPUT.wav"
-                )
-            return
-        position = file.seek(position + length + length % 2)

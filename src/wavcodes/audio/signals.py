@@ -110,7 +110,11 @@ def check_values(block: NDArray[np.float32], first: int = 0, clip: str = "") -> 
 
 
 def to_mono(audio: NDArray[Any]) -> NDArray[np.float32]:
-    """The mean of all channels: `(channels, samples)` to `(samples,)`; mono comes back as it is."""
+    """The mean of all channels: `(channels, samples)` to `(samples,)`; mono comes back as it is.
+
+    Raises:
+        InputError: Not floats, wrong shape, or no channels.
+    """
     array = np.asarray(audio)
     return _floats(array if array.ndim == 1 else to_channels(array, 1)[0])
 
@@ -119,7 +123,7 @@ def to_channels(audio: NDArray[Any], channels: int) -> NDArray[np.float32]:
     """`(any, samples)` to `(channels, samples)`: the mean of all for mono; mono is repeated for more.
 
     Raises:
-        InputError: More channels are asked for and `audio` is neither mono nor has that many.
+        InputError: Not floats, wrong shape, no channels, or more are asked for and `audio` is neither mono nor has that many.
     """
     array = _floats(audio)
     if array.ndim != 2:
@@ -139,7 +143,10 @@ def _floats(audio: NDArray[Any]) -> NDArray[np.float32]:
         raise InputError(
             f"expected floats in [-1, 1], (samples,) or (channels, samples), got {array.dtype} of shape {array.shape}"
         )
-    floats: NDArray[np.float32] = array.astype(np.float32, copy=False)
+    if array.ndim == 2 and not len(array):
+        raise InputError(f"expected at least one channel, got audio of shape {array.shape}")
+    with np.errstate(over="ignore"):  # what becomes infinite is for `check_values`
+        floats: NDArray[np.float32] = array.astype(np.float32, copy=False)
     return floats
 
 
@@ -155,10 +162,11 @@ def resample(audio: NDArray[Any], from_rate: int, to_rate: int) -> NDArray[np.fl
         float32 of as many dimensions, `resampled_length(N, from_rate, to_rate)` samples long.
 
     Raises:
-        InputError: Not floats, wrong shape, or a rate out of range.
+        InputError: Not floats, wrong shape, values that are no audio (see `check_chunk`), or a rate out of range.
     """
     array = _floats(audio)
     rows = array if array.ndim == 2 else array[np.newaxis]
+    check_values(rows)
     stream = StreamResampler(from_rate, to_rate, len(rows))
     converted = np.concatenate([stream.push(rows), stream.flush()], axis=1)
     return converted if array.ndim == 2 else converted[0]

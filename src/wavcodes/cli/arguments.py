@@ -10,6 +10,8 @@ exit codes: 0 done, 1 some of several inputs failed, 2 wrong command line, 65 wr
 69 weights not available, 70 a bug, 71 out of memory, 73 output exists or cannot be created, 74 disk full or I/O error,
 77 no permission, 130 interrupted"""
 
+_LONGEST = 1e9  # seconds, about 30 years; rates times longer times leave the range of what can be counted
+
 
 def parser() -> argparse.ArgumentParser:
     """The parser; the chosen command is in `command`."""
@@ -26,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     encode = _command(commands, "encode", "audio files to files of codes (.nac)")
     _add_files(encode, "audio files, or - for standard input", "output: .nac, .lyra, or - for standard output")
     encode.add_argument("--codec", metavar="NAME", help="see wavcodes codecs (default: the one in the package)")
-    encode.add_argument("--bandwidth", type=float, metavar="KBPS", help="payload in kbps (default: the codec's own)")
+    encode.add_argument("--bandwidth", type=_bandwidth, metavar="KBPS", help="payload in kbps (default: the codec's own)")
     _add_work(encode)
 
     decode = _command(commands, "decode", "files of codes to audio files (.wav)")
@@ -35,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         "files of codes, or - for standard input",
         "output: .wav, .flac, .ogg, .opus, .mp3, or - for a WAV on standard output",
     )
-    decode.add_argument("--bandwidth", type=float, metavar="KBPS", help="decode only this much of the payload")
+    decode.add_argument("--bandwidth", type=_bandwidth, metavar="KBPS", help="decode only this much of the payload")
     decode.add_argument(
         "--salvage", action="store_true", help="decode what is intact of damaged files; silence between"
     )
@@ -85,13 +87,27 @@ def _threads(text: str) -> int:
 def _seconds(text: str) -> float:
     """`90`, `90.5`, `1:30`, `1:30.5` or `1:02:03` in seconds."""
     *upper, last = text.split(":")
-    try:
-        seconds = float(last)
-    except ValueError:
-        seconds = -1.0
+    seconds = _number(last)
     well_formed = len(upper) <= 2 and all(part.isdecimal() for part in upper)
     if not well_formed or not 0 <= seconds < math.inf or (upper and seconds >= 60):
         raise argparse.ArgumentTypeError(f"expected a time such as 90, 1:30 or 1:02:03.5, got {text!r}")
     for power, part in enumerate(reversed(upper), start=1):
-        seconds += int(part) * 60**power
+        seconds += float(part) * 60**power
+    if seconds > _LONGEST:
+        raise argparse.ArgumentTypeError(f"expected a time of at most {_LONGEST:.0f} s, got {seconds:g} s")
     return seconds
+
+
+def _bandwidth(text: str) -> float:
+    bandwidth = _number(text)
+    if not 0 < bandwidth < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of kbps such as 6 or 1.5, got {text!r}")
+    return bandwidth
+
+
+def _number(text: str) -> float:
+    """NaN where `text` is no number. Underscores are for source code only."""
+    try:
+        return math.nan if "_" in text else float(text)
+    except ValueError:
+        return math.nan

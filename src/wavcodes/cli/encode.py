@@ -26,7 +26,7 @@ def run(arguments: Namespace, report: Report) -> int:
     """Encodes all inputs and gives the exit code."""
     planned = jobs.plan(arguments, _SUFFIXES)
     try:
-        spec = registry.spec(arguments.codec or registry.DEFAULT_CODEC)
+        spec = registry.spec(registry.DEFAULT_CODEC if arguments.codec is None else arguments.codec)
         num_codebooks = spec.resolve_codebooks(arguments.bandwidth)
     except InputError as error:
         raise CommandError(str(error)) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -13,7 +12,7 @@ from typing import BinaryIO
 
 from ..errors import CodecError
 from ..files import atomic_output, open_input
-from . import exits
+from . import exits, streams
 from .exits import CommandError
 from .report import Report
 
@@ -62,9 +61,10 @@ def plan(arguments: Namespace, suffixes: Sequence[str]) -> list[Job]:
         jobs = [Job(source, _default_output(source, arguments.output_dir, suffixes[0])) for source in inputs]
     seen: dict[str, str] = {}
     for job in jobs:
-        if job.target in seen:
-            raise CommandError(f"{seen[job.target]} and {job.source} would both become {job.target}; rename one")
-        seen[job.target] = job.source
+        target = job.target if job.target == STREAM else os.path.realpath(job.target)
+        if target in seen:
+            raise CommandError(f"{seen[target]} and {job.source} would both become {job.target}; rename one")
+        seen[target] = job.source
     if arguments.json and any(job.target == STREAM for job in jobs):
         raise CommandError("--json prints on standard output, where the result (-) goes too; name a file with -o")
     if arguments.output_dir is not None:
@@ -121,10 +121,10 @@ def check_target(job: Job, suffixes: Sequence[str], force: bool) -> str:
 
     Raises:
         CommandError: It has another suffix, is the input, exists already and `force` is False, has no folder to be in,
-            or is a terminal.
+            is a terminal, or is closed.
     """
     if job.target == STREAM:
-        if sys.stdout.isatty() and not force:
+        if streams.standard_output().isatty() and not force:
             raise CommandError("standard output is a terminal, which the result would garble; redirect it, or use -f")
         return suffixes[0]
     target = Path(job.target)
@@ -151,15 +151,16 @@ def _is_device(path: Path) -> bool:
 
 def opened_source(job: Job) -> AbstractContextManager[BinaryIO]:
     """The input of a job, open for reading."""
-    return open_input(sys.stdin.buffer if job.source == STREAM else job.source)
+    return open_input(streams.standard_input() if job.source == STREAM else job.source)
 
 
 @contextmanager
 def opened_target(job: Job) -> Iterator[BinaryIO]:
     """The output of a job, open for writing; a file appears when the block ends without an error."""
     if job.target == STREAM:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        out = streams.standard_output().buffer
+        yield out
+        out.flush()
     else:
         with atomic_output(job.target) as file:
             yield file

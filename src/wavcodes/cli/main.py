@@ -1,8 +1,6 @@
 """Runs one command and turns whatever happens into messages and an exit code."""
 
-import os
 import signal
-import sys
 import threading
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -10,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import CodecError
-from . import arguments, exits
+from . import arguments, exits, streams
 from .exits import CommandError
 from .report import Report
 
@@ -28,6 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: see `wavcodes --help`.
     """
+    streams.reserve()
+    return streams.finish(_main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
     try:
         parsed = arguments.parser().parse_args(argv)
     except SystemExit as end:  # argparse has printed help or what is wrong
@@ -35,9 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = Report(parsed.quiet, parsed.verbose, parsed.json)
     try:
         with _termination_raises():
-            code = _run(parsed, report)
-            sys.stdout.flush()
-            return code
+            return _run(parsed, report)
     except KeyboardInterrupt:
         report.error("interrupted; no unfinished file is left")
         return exits.INTERRUPTED
@@ -46,9 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return exits.TERMINATED
     except (CodecError, OSError, MemoryError) as error:
         code = exits.exit_code(error)
-        if code == exits.BROKEN_PIPE:
-            _drop_output()
-        else:
+        if code != exits.BROKEN_PIPE:
             report.failure(str(error) or "not enough memory", error, code)
         return code
     except Exception as error:
@@ -91,10 +90,3 @@ def _termination_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _drop_output() -> None:
-    """Nobody reads standard output any more; without this, Python would complain when it flushes it at the end."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)

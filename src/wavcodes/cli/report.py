@@ -4,8 +4,12 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TextIO
+
+from ..errors import CodecError, ResourceError
+from . import streams
 
 SCHEMA = 1
 """Version of the records that `--json` prints; rises when a field changes its meaning or goes away."""
@@ -46,18 +50,28 @@ class Report:
             if self.verbose and error is not None:
                 import traceback
 
-                traceback.print_exception(error)
+                _say("".join(traceback.format_exception(error)).rstrip())
             label = "\x1b[1;31merror:\x1b[0m" if _watched() and not os.environ.get("NO_COLOR") else "error:"
             _say(f"wavcodes: {label} {text}")
 
     def failure(self, text: str, error: BaseException, exit_code: int, source: str | None = None) -> None:
         """An error as a message and as a record; `source` is the input that it is about."""
         self.error(text, error)
-        self.record({"input": source, "error": text, "kind": type(error).__name__, "exit_code": exit_code})
+        with suppress(CodecError):  # the failure itself, which is told already, matters more
+            self.record({"input": source, "error": text, "kind": type(error).__name__, "exit_code": exit_code})
 
     def result(self, text: str) -> None:
-        """What the command was asked for, on standard output; names of files need not be valid text."""
-        _print(text, sys.stdout)
+        """What the command was asked for, on standard output; names of files need not be valid text.
+
+        Raises:
+            CommandError: Standard output is closed.
+            ResourceError: It cannot be written.
+        """
+        out = streams.standard_output()
+        try:
+            _print(text, out)
+        except OSError as error:
+            raise ResourceError(f"cannot write standard output: {error.strerror or error}; redirect it") from error
 
     def record(self, fields: Mapping[str, Any]) -> None:
         """One result for programs, if they asked for it."""
@@ -142,7 +156,8 @@ def _watched() -> bool:
 
 def _say(text: str) -> None:
     if sys.stderr is not None:
-        _print(text, sys.stderr)
+        with suppress(OSError):  # there is no other place to say it
+            _print(text, sys.stderr)
 
 
 def _print(text: str, stream: TextIO) -> None:

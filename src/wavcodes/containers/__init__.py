@@ -112,13 +112,14 @@ def write(path: str | os.PathLike[str], codes: Codes, *, weights_digest: bytes |
         weights_digest: SHA-256 of the weights that made the codes, where the format has a place for it.
 
     Raises:
-        InputError: The suffix is not known.
+        InputError: The suffix is not known, `codes` are no `Codes`, or the digest is not 32 bytes.
         UnsupportedError: The format cannot hold such codes.
         ResourceError: No space or no permission. Nothing is left behind.
     """
     format_of(path)
+    header = Header.of_codes(codes, weights_digest=weights_digest)
     with atomic_output(path) as file:
-        writer = open_writer(file, path, Header.of_codes(codes, weights_digest=weights_digest))
+        writer = open_writer(file, path, header)
         writer.write(codes)
         writer.close()
 

@@ -44,8 +44,9 @@ class Header:
                 "expected at least one stride, a codebook_size of 2 or more, and a sample_rate, channels, hop_length "
                 f"and strides of 1 or more, got {self}"
             )
-        if self.weights_digest is not None and len(self.weights_digest) != 32:
-            raise InputError(f"expected a weights digest of 32 bytes, got {len(self.weights_digest)}")
+        digest = self.weights_digest
+        if digest is not None and not (isinstance(digest, bytes) and len(digest) == 32):
+            raise InputError(f"expected a weights digest as bytes, 32 of them (no hexadecimal text), got {digest!r}")
 
     @classmethod
     def of_spec(
@@ -71,7 +72,12 @@ class Header:
 
     @classmethod
     def of_codes(cls, codes: Codes, *, weights_digest: bytes | None = None) -> Header:
-        """Header for a whole clip."""
+        """Header for a whole clip.
+
+        Raises:
+            InputError: `codes` are no `Codes`, or the digest is not one.
+        """
+        _check_codes(codes)
         facts: dict[str, Any] = {name: getattr(codes, name) for name in _OF_ALL_PARTS}
         return cls(**facts, num_samples=codes.num_samples, weights_digest=weights_digest)
 
@@ -117,9 +123,10 @@ class Header:
         """Checks that `part` is of this kind.
 
         Raises:
-            InputError: It is of another codec or another number of codebooks.
+            InputError: It is not `Codes`, of another codec or of another number of codebooks.
             UnsupportedError: It has scales, which no container of this package can hold yet.
         """
+        _check_codes(part)
         for name in _OF_ALL_PARTS:
             if getattr(part, name) != getattr(self, name):
                 raise InputError(
@@ -144,6 +151,11 @@ class Header:
         rows = values.reshape(-1, self.cycle_codes)
         ends = np.cumsum([self.cycle // stride for stride in self.strides])
         return self.codes([book.ravel() for book in np.split(rows, ends[:-1], axis=1)], num_samples)
+
+
+def _check_codes(codes: object) -> None:
+    if not isinstance(codes, Codes):
+        raise InputError(f"expected Codes, as a codec's encode returns them, got {type(codes).__name__}")
 
 
 def cut(codes: Codes, start: int, stop: int) -> Codes:

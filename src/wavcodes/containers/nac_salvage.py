@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..codes import Codes
-from ..errors import FormatError
+from ..errors import FormatError, LimitError
 from ..files import open_input
 from .base import Header
 from .nac_layout import BLOCK_MARK, BLOCK_SIZE, LAST_MARK, TAIL_SIZE, End, Layout, read_header
+
+# A candidate that fails costs all bytes that it announces and moves the search on by one: without a bound, time would
+# grow with the square of the size. Blocks as written do not overlap at all, and damaged ones only where bytes between
+# their marks are missing, so no file with much left to salvage comes near these.
+_MOST_CHECKED = 8  # times the size of the file
+_ALWAYS_CHECKED = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -51,22 +58,30 @@ def salvage(
 
     Raises:
         FormatError: The header is damaged, and no `header_from` is given.
+        LimitError: What looks like blocks overlaps so much that the search would take time out of all proportion.
     """
     with open_input(source) as file:
         data = file.read()
     with open_input(io.BytesIO(data) if header_from is None else header_from) as file:
         layout = read_header(file)
     found: dict[int, Codes] = {}
-    at = data.find(BLOCK_MARK)
+    at, checked, most = data.find(BLOCK_MARK), 0, _ALWAYS_CHECKED + _MOST_CHECKED * len(data)
     while 0 <= at <= len(data) - BLOCK_SIZE:
-        try:
+        behind = at + 1
+        with suppress(FormatError):
             block = layout.block(data[at : at + BLOCK_SIZE])
-            codes = layout.codes(block, data[at + BLOCK_SIZE : at + BLOCK_SIZE + block.rest])
-        except FormatError:
-            at = data.find(BLOCK_MARK, at + 1)
-            continue
-        found.setdefault(block.number, codes)
-        at = data.find(BLOCK_MARK, at + BLOCK_SIZE + block.rest)
+            end = at + BLOCK_SIZE + block.rest
+            if end <= len(data):
+                checked += end - at
+                if checked > most:
+                    raise LimitError(
+                        f"expected blocks that hardly overlap, got candidates of more than {most} bytes in a file of "
+                        f"{len(data)}, at byte {at}; mere damage does not do this: get the file from where you trust "
+                        "it, or cut out the part that you need and salvage it with header_from"
+                    )
+                found.setdefault(block.number, layout.codes(block, data[at + BLOCK_SIZE : end]))
+                behind = end
+        at = data.find(BLOCK_MARK, behind)
     blocks = tuple((number * layout.block_frames, found[number]) for number in sorted(found))
     return Salvage(layout.header, blocks, _gaps(blocks, _end(data), layout))
 

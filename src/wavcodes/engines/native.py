@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core, graph
-from ..errors import InputError, UnsupportedError
+from ..errors import InputError, ResourceError, UnsupportedError
+from ..spec import whole_number
 
 Rows = NDArray[np.float32]
 Tensors = Mapping[str, NDArray[np.float32]]
@@ -47,9 +48,10 @@ def resolve_threads(threads: int | None) -> int:
     """
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not 1 <= threads <= 1024:
+    count = whole_number("threads", threads)
+    if not 1 <= count <= 1024:
         raise InputError(f"expected threads of 1 to 1024, got {threads = }")
-    return threads
+    return count
 
 
 class Engine:
@@ -101,8 +103,10 @@ class Stream:
 def _call(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
     try:
         return function(*args, **kwargs)
-    except RuntimeError as error:  # a stream that was flushed, or is in use by another thread
+    except _core.Misuse as error:  # a stream that was flushed, or is in use by another thread
         raise InputError(str(error)) from None
+    except MemoryError:
+        raise ResourceError("there is not enough memory; push shorter pieces or use fewer streams at once") from None
 
 
 @singledispatch

@@ -104,7 +104,7 @@ def _layers(path: Path, layers: tuple[Layer, ...]) -> Tensors:
 def _books(path: Path) -> Tensors:
     # The second subgraph encodes: book after book, each compared with what the one before left over.
     books = _steps(path, 1, {"SQUARED_DIFFERENCE"})
-    return {f"quantizer.{k}.codebook": book.constant(1, (1, 16, 64))[0] for k, book in enumerate(books)}
+    return {f"quantizer.{k}.codebook": book.constant(1, (1, 16, 64))[0].copy() for k, book in enumerate(books)}
 
 
 def _flat(layers: Iterable[Layer]) -> Iterator[Conv1d | ConvTranspose1d | LeakyRelu]:
