@@ -6,6 +6,7 @@ import math
 import os
 import struct
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from fractions import Fraction
@@ -34,6 +35,7 @@ from wavcodes.audio import (
 )
 from wavcodes.audio.writer import _Wav
 from wavcodes.errors import CodecError, FormatError, InputError, ResourceError, TruncatedError, UnsupportedError
+from wavcodes.files import atomic_output
 from wavcodes.spec import CodecSpec, WeightSource
 
 
@@ -134,6 +136,10 @@ class TestChannels:
         np.testing.assert_array_equal(to_channels(audio, 2), np.concatenate([audio, audio]))
         assert to_channels(audio, 1) is audio
 
+    def test_no_channels_are_an_error(self) -> None:
+        with pytest.raises(InputError, match="at least one channel"):
+            to_mono(np.zeros((0, 5), np.float32))
+
     def test_other_counts_are_an_error(self) -> None:
         with pytest.raises(InputError, match="expected 2 channels or one, got 6"):
             to_channels(noise(6, 9), 2)
@@ -189,6 +195,13 @@ class TestResample:
     def test_absurd_rates_are_refused(self, rate: int) -> None:
         with pytest.raises(InputError, match=f"1000 to 1000000 Hz, got {rate}"):
             resample(noise(9), rate, 16_000)
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+    def test_values_that_are_no_audio_are_refused(self, value: float) -> None:
+        audio = np.zeros((2, 100))
+        audio[1, 17] = value
+        with pytest.raises(InputError, match="sample 17 of channel 1"):
+            resample(audio, 8_000, 16_000)
 
     def test_wrong_chunks_are_refused(self) -> None:
         with pytest.raises(InputError, match=r"\(2, samples\), got \(1, 9\)"):
@@ -305,6 +318,64 @@ class TestReader:
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(TruncatedError):
             AudioReader(path)
+
+    @pytest.mark.parametrize(
+        ("container", "subtype", "endian"),
+        [
+            ("WAV", "PCM_16", "LITTLE"),
+            ("WAV", "PCM_16", "BIG"),
+            ("WAVEX", "FLOAT", "FILE"),
+            ("RF64", "PCM_24", "FILE"),
+            ("W64", "PCM_16", "FILE"),
+            ("AIFF", "PCM_16", "FILE"),
+            ("AIFF", "PCM_16", "LITTLE"),
+            ("AIFF", "FLOAT", "FILE"),
+            ("AU", "PCM_16", "BIG"),
+            ("AU", "PCM_16", "LITTLE"),
+            ("CAF", "PCM_16", "FILE"),
+        ],
+    )
+    @pytest.mark.parametrize("missing", [1, 500, 1900])
+    def test_a_cut_file_is_found(self, tmp_path: Path, container: str, subtype: str, endian: str, missing: int) -> None:
+        path = tmp_path / "a.wav"
+        soundfile.write(path, noise(1000), 8_000, subtype, endian, container)
+        with AudioReader(path) as reader:
+            assert reader.num_samples == 1000
+        path.write_bytes(path.read_bytes()[:-missing])
+        with pytest.raises(TruncatedError, match="bytes of audio, but holds"):
+            AudioReader(path)
+
+    def test_a_cut_rf64_with_a_long_length_is_found(self) -> None:
+        fmt = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, 8_000, 16_000, 2, 16)
+        sizes = struct.pack("<4sIQQQI", b"ds64", 28, 5_000_000_072, 5_000_000_000, 2_500_000_000, 0)
+        head = struct.pack("<4sI4s", b"RF64", 0xFFFF_FFFF, b"WAVE") + sizes + fmt
+        with pytest.raises(TruncatedError, match="announces 5000000000 bytes of audio, but holds 100"):
+            AudioReader(io.BytesIO(head + struct.pack("<4sI", b"data", 0xFFFF_FFFF) + bytes(100)))
+
+    @pytest.mark.parametrize("length", [0x7F00_0000, 0xFFFF_FFFF])
+    def test_an_au_of_unknown_length_is_read(self, length: int) -> None:
+        head = struct.pack(">4s5I", b".snd", 24, length, 3, 8_000, 1)
+        with AudioReader(io.BytesIO(head + bytes(200))) as reader:
+            assert reader.num_samples == 100
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+    def test_a_full_disk_under_the_copy_of_a_pipe_names_the_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: io.FileIO("/dev/full", "r+"))
+        with pytest.raises(ResourceError, match=f"a temporary file in {tempfile.gettempdir()}: No space left"):
+            AudioReader(io.BytesIO(wav_bytes(np.zeros(99), 8_000, 1)))
+
+    @pytest.mark.parametrize("path", ["a\0b.wav", "a\udead\ud800.wav"])
+    def test_impossible_paths(self, path: str) -> None:
+        with pytest.raises(InputError, match="which no file can have"):
+            AudioReader(path)
+        with pytest.raises(InputError, match="which no file can have"), atomic_output(path):
+            pass
+
+    def test_a_path_that_is_too_long(self) -> None:
+        with pytest.raises(ResourceError, match="File name too long"), atomic_output("x" * 5000):
+            pass
+        with pytest.raises(ResourceError, match="File name too long"):
+            AudioReader("x" * 5000)
 
     @pytest.mark.parametrize("damage", ["cut", "overwritten"])
     def test_a_damaged_flac_is_an_error(self, tmp_path: Path, damage: str) -> None:

@@ -130,10 +130,21 @@ class TestTimes:
         parsed = arguments.parser().parse_args(["encode", "a.wav", "--from", text])
         assert parsed.start == seconds
 
-    @pytest.mark.parametrize("text", ["", "-1", "1:60", "1:2:3:4", "nan", "inf", "a", "1:-5", "1.5:00", ":30"])
+    @pytest.mark.parametrize("text", ["", "-1", "1:60", "1:2:3:4", "nan", "inf", "a", "1:-5", "1.5:00", ":30", "1_0"])
     def test_what_is_no_time(self, text: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("encode", "a.wav", f"--from={text}") == 2
         assert "expected a time such as 90, 1:30" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("text", ["1e308", "1e306", "1000000001", "9" * 400 + ":30", "9" * 5000 + ":00:00"])
+    @pytest.mark.parametrize("argv", [("encode", "a.wav", "--from"), ("decode", "a.nac", "--to")])
+    def test_a_time_beyond_all_audio(
+        self, folder: Path, text: str, argv: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(*argv, text) == 2
+        assert "expected a time of at most 1000000000 s" in capsys.readouterr().err
+
+    def test_the_longest_time_is_beyond_the_end(self, folder: Path) -> None:
+        assert run("encode", "a.wav", "--to", "1e9") == run("decode", "a.nac", "b.wav", "--to", "1e9") == 0
 
 
 class TestOutputs:
@@ -168,6 +179,7 @@ class TestOutputs:
             ([], 2, "required: COMMAND"),
             (["encode", "a.wav", "b.wav", "-o", "c.nac"], 2, "-o names one output, got 2 inputs"),
             (["encode", "a.wav", "a.flac"], 2, "a.wav and a.flac would both become a.nac"),
+            (["encode", "g.wav", "none/../g.flac"], 2, "g.wav and none/../g.flac would both become"),
             (["encode", "-", "--output-dir", "x"], 2, "no name for a file"),
             (["encode", "-", "-", "--output-dir", "x"], 2, "can be read only once"),
             (["encode", "a.wav", "-o", "a.mp3"], 2, "expected an output named .nac, .lyra, got a.mp3"),
@@ -176,7 +188,11 @@ class TestOutputs:
             (["encode", "a.wav", "--output-dir", "a.wav"], 73, "cannot make the folder a.wav"),
             (["encode", "a.wav", "-", "--json"], 2, "--json prints on standard output"),
             (["encode", "a.wav", "--codec", "encodec_42khz"], 2, "did you mean encodec_24khz"),
+            (["encode", "a.wav", "--codec", ""], 2, "expected the name of a codec, got ''"),
             (["encode", "a.wav", "--bandwidth", "7"], 2, "bandwidths of 0.5, 1, 1.5"),
+            (["encode", "a.wav", "--bandwidth", "1_0"], 2, "expected a number of kbps"),
+            (["decode", "a.nac", "--bandwidth", "nan"], 2, "expected a number of kbps"),
+            (["decode", "a.nac", "--bandwidth", "0"], 2, "expected a number of kbps"),
             (["encode", "a.wav", "--threads", "0"], 2, "1 or more, got '0'"),
             (["encode", "a.wav", "--weights", "no/such/file"], 69, "'no/such/file', which does not exist"),
             (["encode", "none.wav"], 66, "none.wav: No such file"),

@@ -171,6 +171,59 @@ class TestProcess:
         code, said = on_terminal("encode", "a.wav")
         assert b"a.wav -> a.nac" in said  # somebody watches
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+    @pytest.mark.parametrize(
+        ("line", "code", "expected"),
+        [
+            ("encode a.wav -f >&-", 0, ""),
+            ("encode a.wav -f <&- >&- 2>&-", 0, ""),
+            ("encode a.wav -o - >&-", 74, "standard output, where the result goes, is closed"),
+            ("encode a.wav -f --json >&-", 74, "standard output, where the result goes, is closed"),
+            ("codecs >&-", 74, "standard output, where the result goes, is closed"),
+            ("info a.nac >&-", 74, "standard output, where the result goes, is closed"),
+            ("encode - -o x.nac <&-", 66, "standard input (-) is closed"),
+            ("decode - -o x.wav <&-", 66, "standard input (-) is closed"),
+            ("info - <&-", 66, "standard input (-) is closed"),
+            ("encode none.wav 2>&-", 66, ""),
+        ],
+    )
+    def test_closed_streams(self, folder: Path, line: str, code: int, expected: str) -> None:
+        run("encode", "a.wav")
+        before = Path("a.nac").read_bytes()
+        assert self.shell(line) == (code, [expected] if expected else [])
+        assert Path("a.nac").read_bytes() == before
+        assert names(folder) == {"a.wav", "a.nac"}
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+    @pytest.mark.parametrize(
+        ("line", "code", "expected"),
+        [
+            ("encode a.wav -f --json >/dev/full", 74, "a.wav: cannot write standard output: No space left on device"),
+            ("encode a.wav -o - >/dev/full", 74, "a.wav: cannot write standard output: No space left on device"),
+            ("--help >/dev/full", 74, ""),
+            ("codecs >/dev/full", 74, "cannot write standard output: No space left on device"),
+            ("encode none.wav 2>/dev/full", 66, ""),
+            ("encode none.wav -v 2>/dev/full", 66, ""),
+            ("encode none.wav --json >/dev/full", 66, "cannot read none.wav: No such file or directory"),
+            ("--bogus 2>/dev/full", 2, ""),
+        ],
+    )
+    def test_full_streams(self, folder: Path, line: str, code: int, expected: str) -> None:
+        assert self.shell(line) == (code, [expected] if expected else [])
+
+    def shell(self, line: str) -> tuple[int, list[str]]:
+        """The exit code, and what errors say up to the first `;`."""
+        done = subprocess.run(
+            ["/bin/sh", "-c", f'"$0" -m wavcodes {line}', sys.executable],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **PACKAGE, "PYTHONUNBUFFERED": ""},
+        )
+        return done.returncode, [
+            each.removeprefix("wavcodes: error: ").split(";")[0] for each in done.stderr.splitlines()
+        ]
+
     def test_info_and_help_load_no_library_for_audio_or_downloads(self, folder: Path) -> None:
         run("encode", "a.wav")
         heavy = {"soundfile", "soxr", "huggingface_hub", "safetensors", "tempfile", "concurrent"}

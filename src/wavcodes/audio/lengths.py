@@ -26,8 +26,8 @@ class _Chunks:
     multiple: int = 2  # chunks are padded to this many bytes
     inclusive: bool = False  # whether a length counts name and length too
 
-    def find(self, file: BinaryIO) -> tuple[int, int] | None:
-        """Where the samples begin, and their announced bytes."""
+    def find(self, file: BinaryIO, end: int) -> tuple[int, int] | None:
+        """Where the samples begin, and their announced bytes, in a file of `end` bytes."""
         position, long_length = self.first, 0
         file.seek(position)
         size = len(self.audio) + self.width
@@ -42,7 +42,7 @@ class _Chunks:
             if name == b"ds64":  # of RF64: lengths of the file and of the audio, in 64 bits
                 long_length = int.from_bytes(read_up_to(file, 16)[8:], "little")
             position += length + -length % self.multiple
-            if position >= _OPEN_ENDED_64:
+            if position >= end:
                 return None
             file.seek(position)
         return None
@@ -76,7 +76,7 @@ def check_length(file: BinaryIO, name: str) -> None:
     start = read_up_to(file, 12)
     layout = _CHUNKS.get(start[:4])
     long = layout is not None and (layout.width == 8 or start[:4] == b"RF64")
-    found = layout.find(file) if layout is not None else _au(start)
+    found = layout.find(file, size) if layout is not None else _au(start)
     if found is None:
         return
     position, announced = found

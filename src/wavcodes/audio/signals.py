@@ -123,7 +123,8 @@ def to_channels(audio: NDArray[Any], channels: int) -> NDArray[np.float32]:
     """`(any, samples)` to `(channels, samples)`: the mean of all for mono; mono is repeated for more.
 
     Raises:
-        InputError: Not floats, wrong shape, no channels, or more are asked for and `audio` is neither mono nor has that many.
+        InputError: Not floats, wrong shape, no channels, or more are asked for and `audio` is neither mono nor
+            has that many.
     """
     array = _floats(audio)
     if array.ndim != 2:

@@ -28,7 +28,9 @@ def parser() -> argparse.ArgumentParser:
     encode = _command(commands, "encode", "audio files to files of codes (.nac)")
     _add_files(encode, "audio files, or - for standard input", "output: .nac, .lyra, or - for standard output")
     encode.add_argument("--codec", metavar="NAME", help="see wavcodes codecs (default: the one in the package)")
-    encode.add_argument("--bandwidth", type=_bandwidth, metavar="KBPS", help="payload in kbps (default: the codec's own)")
+    encode.add_argument(
+        "--bandwidth", type=_bandwidth, metavar="KBPS", help="payload in kbps (default: the codec's own)"
+    )
     _add_work(encode)
 
     decode = _command(commands, "decode", "files of codes to audio files (.wav)")

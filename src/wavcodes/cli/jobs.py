@@ -160,7 +160,8 @@ def opened_target(job: Job) -> Iterator[BinaryIO]:
     if job.target == STREAM:
         out = streams.standard_output().buffer
         yield out
-        out.flush()
+        with streams.output_errors():
+            out.flush()
     else:
         with atomic_output(job.target) as file:
             yield file

@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, TextIO
 
-from ..errors import CodecError, ResourceError
+from ..errors import CodecError
 from . import streams
 
 SCHEMA = 1
@@ -68,10 +68,8 @@ class Report:
             ResourceError: It cannot be written.
         """
         out = streams.standard_output()
-        try:
+        with streams.output_errors():
             _print(text, out)
-        except OSError as error:
-            raise ResourceError(f"cannot write standard output: {error.strerror or error}; redirect it") from error
 
     def record(self, fields: Mapping[str, Any]) -> None:
         """One result for programs, if they asked for it."""

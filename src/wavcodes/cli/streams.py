@@ -2,9 +2,11 @@
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import BinaryIO, TextIO
 
+from ..errors import ResourceError
 from . import exits
 from .exits import CommandError
 
@@ -29,6 +31,15 @@ def standard_output() -> TextIO:
     if sys.stdout is None:
         raise CommandError("standard output, where the result goes, is closed; redirect it", exits.IO)
     return sys.stdout
+
+
+@contextmanager
+def output_errors() -> Iterator[None]:
+    """Turns errors of the system about standard output into ResourceError."""
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(f"cannot write standard output: {error.strerror or error}; redirect it") from error
 
 
 def finish(code: int) -> int:
