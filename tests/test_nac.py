@@ -29,6 +29,7 @@ from wavcodes.errors import (
     TruncatedError,
     UnsupportedError,
 )
+from wavcodes.registry import spec
 
 
 def crc(data: bytes) -> bytes:
@@ -715,3 +716,14 @@ def test_a_full_disk_and_a_dead_pipe():
     os.close(out)
     with open(into, "wb", buffering=0) as file, pytest.raises(ResourceError, match="has ended"):
         NacWriter(file, Header.of_codes(clip()))
+
+
+def test_a_cut_empty_clip_has_lost_nothing():
+    empty = Codes.of(spec("wavcodes_16khz"), [np.zeros(0, np.uint16)] * 3, 0)
+    file = io.BytesIO()
+    writer = NacWriter(file, Header.of_codes(empty))
+    writer.write(empty)
+    writer.close()
+    found = salvage(io.BytesIO(file.getvalue()[:-5]))
+    assert found.blocks == ()
+    assert found.lost == ()

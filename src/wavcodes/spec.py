@@ -15,6 +15,11 @@ def whole_number(name: str, value: Any) -> int:
         raise InputError(f"expected an integer as {name}, got {value!r}") from None
 
 
+def frames_of(num_samples: int, hop_length: int, tail_frames: int) -> int:
+    """Frames that `num_samples` samples are coded into; no samples have none."""
+    return -(-num_samples // hop_length) + tail_frames if num_samples else 0
+
+
 @dataclass(frozen=True)
 class WeightFile:
     """One published file of weights.
@@ -102,9 +107,7 @@ class CodecSpec:
 
     def num_frames(self, num_samples: int) -> int:
         """Frames that `num_samples` samples (per channel) are coded into; 0 for no samples."""
-        if num_samples == 0:
-            return 0
-        return -(-num_samples // self.hop_length) + self.tail_frames
+        return frames_of(num_samples, self.hop_length, self.tail_frames)
 
     def resolve_codebooks(self, bandwidth: float | None = None, num_codebooks: int | None = None) -> int:
         """The number of codebooks that a caller's choice means.

@@ -158,15 +158,6 @@ def _check_codes(codes: object) -> None:
         raise InputError(f"expected Codes, as a codec's encode returns them, got {type(codes).__name__}")
 
 
-def cut(codes: Codes, start: int, stop: int) -> Codes:
-    """Exactly the frames `start` to `stop`, whole cycles, with the samples that lie in them."""
-    return replace(
-        codes,
-        books=tuple(book[start // s : stop // s] for book, s in zip(codes.books, codes.strides, strict=True)),
-        num_samples=max(0, min(codes.num_samples, stop * codes.hop_length) - start * codes.hop_length),
-    )
-
-
 class Reader(ABC):
     """Reads one file of codes, front to back or by time.
 
@@ -223,7 +214,7 @@ class Reader(ABC):
                 last = max(first, -(-audio_end // (hop * cycle)) * cycle) if last is None else last
             low, high = max(first, begin), end if last is None else min(end, last + header.tail_frames)
             if low < high:
-                piece = cut(codes, low - begin, high - begin)
+                piece = codes.only_frames(low - begin, high - begin)
                 audible = piece.num_samples if last is None else min(piece.num_samples, max(0, last - low) * hop)
                 yield replace(piece, num_samples=audible)
             if stop is not None and last is not None and end >= last + header.tail_frames:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from ..codes import Codes
 from ..errors import FormatError, InputError, IntegrityError, TruncatedError
 from ..files import read_exactly, read_up_to, write_all
-from .base import Format, Header, Reader, cut
+from .base import Format, Header, Reader
 from .nac_layout import ADVICE, BLOCK_MARK, BLOCK_SIZE, END_MARK, LAST_MARK, MAGIC, TAIL_SIZE, End, Layout, read_header
 
 
@@ -84,8 +84,8 @@ class NacWriter:
         pending, size = Codes.concat(self._pending), self._layout.block_frames
         whole = pending.num_frames - pending.num_frames % size
         for start in range(0, whole, size):
-            self._write_block(cut(pending, start, start + size))
-        self._pending = [cut(pending, whole, pending.num_frames)]
+            self._write_block(pending.only_frames(start, start + size))
+        self._pending = [pending.only_frames(whole, pending.num_frames)]
         self._pending_frames = pending.num_frames - whole
 
     def _write_block(self, codes: Codes) -> None:

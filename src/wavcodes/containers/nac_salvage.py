@@ -11,6 +11,7 @@ from typing import BinaryIO
 from ..codes import Codes
 from ..errors import FormatError, LimitError
 from ..files import open_input
+from ..spec import frames_of
 from .base import Header
 from .nac_layout import BLOCK_MARK, BLOCK_SIZE, LAST_MARK, TAIL_SIZE, End, Layout, read_header
 
@@ -104,7 +105,7 @@ def _gaps(blocks: tuple[tuple[int, Codes], ...], end: End | None, layout: Layout
     if end is not None:
         total: int | None = end.num_frames
     elif header.num_samples is not None:
-        total = -(-header.num_samples // header.hop_length) + header.tail_frames
+        total = frames_of(header.num_samples, header.hop_length, header.tail_frames)
     else:
         total = None
     if total is None or total > reached:
