@@ -98,17 +98,21 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 yield device
             return
         temporary = target.with_name(f".wavcodes-{os.urandom(6).hex()}.part")
-        # Opened under the final name, so that messages about this file name what the caller knows.
-        with open(path, "xb", opener=lambda _, flags: os.open(temporary, flags, 0o666)) as file:
-            try:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                file.close()  # before the renaming, which Windows refuses for open files
-                os.replace(temporary, target)
-            except BaseException:
-                _discard(file, temporary)
-                raise
+        try:  # before the file exists: an interruption may come as soon as it does
+            # Opened under the final name, so that messages about this file name what the caller knows.
+            with open(path, "xb", opener=lambda _, flags: os.open(temporary, flags, 0o666)) as file:
+                try:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                    file.close()  # before the renaming, which Windows refuses for open files
+                    os.replace(temporary, target)
+                except BaseException:
+                    with suppress(OSError):  # closing flushes, and fails on a full disk like the write before it
+                        file.close()
+                    raise
+        finally:
+            temporary.unlink(missing_ok=True)  # once renamed, it is not there
 
 
 def _check_path(path: str | os.PathLike[str]) -> None:
@@ -118,12 +122,6 @@ def _check_path(path: str | os.PathLike[str]) -> None:
         possible = False
     if not possible:
         raise InputError(f"expected the path of a file, got {os.fspath(path)!r}, which no file can have; check it")
-
-
-def _discard(file: BinaryIO, temporary: Path) -> None:
-    with suppress(OSError):  # closing flushes, and fails on a full disk like the write before it
-        file.close()
-    temporary.unlink(missing_ok=True)
 
 
 _REMEDIES = {
