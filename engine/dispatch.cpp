@@ -38,7 +38,7 @@ static bool has_avx2() { return has_leaf7(1u << 5, 0x6); }
 static bool has_avx512() { return has_leaf7(1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31, 0xe6); }
 #else
 static bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-static bool has_avx512() { return __builtin_cpu_supports("avx512f"); }
+static bool has_avx512() { return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"); }
 #endif
 #endif
 

@@ -245,18 +245,23 @@ static void layer_norm(const float* x, int rows, int channels, const float* weig
 static constexpr int lstm_ahead = 1024;
 
 static void lstm_block(const LstmStep& s, int block) {
-    constexpr int width = 2 * lanes;
+    constexpr int width = 2 * lanes, packed = 6 * lanes;
     V acc[8];
-    const float* gates = s.gates + ptrdiff_t(block) * 4 * width;
 #pragma GCC unroll 8
-    for (int g = 0; g < 8; g++) acc[g] = load(gates + g * lanes);
-    const float* w = s.weights + ptrdiff_t(block) * s.units * 4 * width;
-    for (int i = 0; i < s.units; i++, w += 4 * width) {
-        V h = set1(s.h[i]);
-        for (int g = 0; g < 8; g++) prefetch(w + lstm_ahead + g * lanes);
+    for (int g = 0; g < 8; g++) acc[g] = set1(0.0f);
+    const int32_t* weights = s.weights + ptrdiff_t(block) * s.units * packed;
+    for (int i = 0; i < s.units; i++, weights += packed) {
+        V h = set1(s.h[i]), w[8];
+        for (int j = 0; j < packed; j += 16) prefetch(weights + lstm_ahead + j);
+        unpack(weights, w);
+        unpack(weights + packed / 2, w + 4);
 #pragma GCC unroll 8
-        for (int g = 0; g < 8; g++) acc[g] = fma(h, load(w + g * lanes), acc[g]);
+        for (int g = 0; g < 8; g++) acc[g] = fma(h, w[g], acc[g]);
     }
+    const ptrdiff_t first = ptrdiff_t(block) * 4 * width;
+#pragma GCC unroll 8
+    for (int g = 0; g < 8; g++)
+        acc[g] = fma(load(s.scales + first + g * lanes), acc[g], load(s.gates + first + g * lanes));
     for (int half = 0; half < 2; half++) {
         float* cell = s.cell + ptrdiff_t(block) * width + half * lanes;
         V input = sigmoid(acc[half]), forget = sigmoid(acc[2 + half]);

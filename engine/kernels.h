@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace wavcodes {
 
@@ -48,9 +49,10 @@ struct Depthwise {
 
 // One step of one LSTM layer; its units stand in blocks of 2 * lanes.
 struct LstmStep {
-    const float* gates;    // [block][4][2 * lanes]: bias and input products
-    const float* weights;  // [block][units][4][2 * lanes]
-    const float* h;        // [units], of the step before
+    const float* gates;      // [block][4][2 * lanes]: bias and input products
+    const int32_t* weights;  // [block][units][6][lanes]: [4][2 * lanes] as `unpack` takes them
+    const float* scales;     // [block][4][2 * lanes]: what an integer of that column is worth
+    const float* h;          // [units], of the step before
     int units;
     float* cell;  // [block][2 * lanes], in and out
     float* out;   // [block][2 * lanes]

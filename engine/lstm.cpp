@@ -1,5 +1,7 @@
 // Stacked LSTM. The products with the input are one matrix product for a whole batch of steps; the products with the
 // hidden state go on from there in the same sum, step by step.
+#include <cmath>
+
 #include "layers.h"
 
 namespace wavcodes {
@@ -19,7 +21,42 @@ Floats zeros(size_t n) {
     return f;
 }
 
+// The integer nearest to x whose lowest byte is `low`.
+int32_t rounded(double x, int32_t low) {
+    const double steps = std::nearbyint((x - low) / 256);
+    return int32_t(std::clamp(steps, -8388608.0, 8388607.0)) * 256 + low;
+}
+
 }  // namespace
+
+Lstm::Recurrent::Recurrent(const Kernels& kernels, int channels, int columns,
+                           const std::function<float(int, int)>& weight)
+    : weights(size_t(columns) / 4 * 3 * channels), scales(columns) {
+    std::vector<double> units(columns);  // integers to one
+    for (int column = 0; column < columns; column++) {
+        float most = 0;
+        for (int i = 0; i < channels; i++) most = std::max(most, std::fabs(weight(i, column)));
+        int exponent;
+        std::frexp(most, &exponent);
+        exponent = std::max(exponent, -90);  // so that the scale is a normal number
+        units[column] = std::ldexp(1.0, 31 - exponent);
+        scales.data()[column] = std::ldexp(1.0f, exponent - 31);
+    }
+    const int lanes = kernels.lanes;
+    int32_t* out = weights.data();
+    for (int block = 0; block < columns; block += 8 * lanes)
+        for (int i = 0; i < channels; i++)
+            for (int group = block; group < block + 8 * lanes; group += 4 * lanes, out += 3 * lanes)
+                for (int lane = 0; lane < lanes; lane++) {
+                    auto scaled = [&](int n) {
+                        const int column = group + n * lanes + lane;
+                        return weight(i, column) * units[column];
+                    };
+                    const uint32_t fourth = uint32_t(rounded(scaled(3), 0));
+                    for (int n = 0; n < 3; n++)
+                        out[n * lanes + lane] = rounded(scaled(n), int32_t(fourth >> (24 - 8 * n) & 0xff));
+                }
+}
 
 // The gates stand block by block: [block][gate][unit of the block].
 Lstm::Lstm(const Kernels& kernels, int channels, const std::vector<Weights>& layers)
@@ -44,15 +81,10 @@ Lstm::Lstm(const Kernels& kernels, int channels, const std::vector<Weights>& lay
                 const int row = source(column);
                 return row < 0 ? 0.0f : w.input_bias.data[row] + w.hidden_bias.data[row] + 0.0f;
             }));
-        Floats hidden(size_t(columns) * channels);
-        for (int block = 0; block < blocks_; block++)
-            for (int i = 0; i < channels; i++)
-                for (int j = 0; j < 4 * width_; j++) {
-                    const int row = source(block * 4 * width_ + j);
-                    hidden.data()[(size_t(block) * channels + i) * 4 * width_ + j] =
-                        row < 0 ? 0.0f : w.hidden.data[size_t(row) * channels + i];
-                }
-        hidden_.push_back(std::move(hidden));
+        hidden_.emplace_back(kernels, channels, columns, [&](int i, int column) {
+            const int row = source(column);
+            return row < 0 ? 0.0f : w.hidden.data[size_t(row) * channels + i];
+        });
     }
     batch = limit = steps_per_batch;
 }
@@ -78,8 +110,8 @@ void Lstm::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
         input_[layer]->apply({&rows, 1}, 0, int(steps), {gates, columns}, threads);
         for (size_t t = 0; t < steps; t++) {
             Floats &hidden = state.hidden[layer], &next = state.next[layer];
-            kernels_.lstm_step({gates + t * columns, hidden_[layer].data(), hidden.data(), in_channels,
-                                state.cell[layer].data(), next.data(), blocks_, state.backwards});
+            kernels_.lstm_step({gates + t * columns, hidden_[layer].weights.data(), hidden_[layer].scales.data(),
+                                hidden.data(), in_channels, state.cell[layer].data(), next.data(), blocks_, state.backwards});
             std::swap(hidden, next);
             state.backwards = !state.backwards;
             std::memcpy(y + t * in_channels, hidden.data(), in_channels * sizeof(float));

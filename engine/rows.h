@@ -11,27 +11,29 @@
 namespace wavcodes {
 
 // Memory that starts on a cache line and is not initialised.
-class Floats {
+template <class T>
+class Buffer {
    public:
-    Floats() = default;
-    explicit Floats(size_t n) : size_(n) {
-        data_.reset(static_cast<float*>(::operator new(n * sizeof(float), std::align_val_t(64))));
+    Buffer() = default;
+    explicit Buffer(size_t n) : size_(n) {
+        data_.reset(static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t(64))));
     }
-    float* data() const { return data_.get(); }
+    T* data() const { return data_.get(); }
     size_t size() const { return size_; }
-    // At least n floats; the contents are not kept.
-    float* room(size_t n) {
-        if (n > size_) *this = Floats(n);
+    // At least n values; the contents are not kept.
+    T* room(size_t n) {
+        if (n > size_) *this = Buffer(n);
         return data();
     }
 
    private:
     struct Free {
-        void operator()(float* p) const { ::operator delete(p, std::align_val_t(64)); }
+        void operator()(T* p) const { ::operator delete(p, std::align_val_t(64)); }
     };
-    std::unique_ptr<float, Free> data_;
+    std::unique_ptr<T, Free> data_;
     size_t size_ = 0;
 };
+using Floats = Buffer<float>;
 
 class Rows {
    public:

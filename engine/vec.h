@@ -3,6 +3,9 @@
 // Only operations that IEEE 754 defines exactly are here (fused multiply-add, add, multiply, divide, square root,
 // comparison), so a lane computes the same bits whatever the width. This header is included once per instruction
 // set, inside a namespace of that set; nothing in it may be shared between translation units.
+//
+// `unpack` gives four vectors of integers, as floats, from the space of three: the fourth one's upper three bytes are
+// the lowest bytes of the others, where they are worth less than the last bit of a float32 near 2^31.
 #pragma once
 
 #if defined(WAVCODES_AVX512) || defined(WAVCODES_AVX2)
@@ -49,6 +52,15 @@ static inline V pow2(V shifted) {
     __m512i bits = _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23);
     return {_mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32(0x3f800000)))};
 }
+static inline void unpack(const int32_t* p, V w[4]) {
+    const __m512i low = _mm512_set4_epi32(12 * 0x01010101, 8 * 0x01010101, 4 * 0x01010101, 0);
+    const __m512i a = _mm512_loadu_si512(p), b = _mm512_loadu_si512(p + 16), c = _mm512_loadu_si512(p + 32);
+    __m512i d = _mm512_maskz_shuffle_epi8(0x8888888888888888, a, low);
+    d = _mm512_mask_shuffle_epi8(d, 0x4444444444444444, b, low);
+    d = _mm512_mask_shuffle_epi8(d, 0x2222222222222222, c, low);
+    w[0].v = _mm512_cvtepi32_ps(a), w[1].v = _mm512_cvtepi32_ps(b);
+    w[2].v = _mm512_cvtepi32_ps(c), w[3].v = _mm512_cvtepi32_ps(d);
+}
 
 #elif defined(WAVCODES_AVX2)
 
@@ -73,6 +85,18 @@ static inline V pow2(V shifted) {
     __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(shifted.v), 23);
     return {_mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(0x3f800000)))};
 }
+static inline void unpack(const int32_t* p, V w[4]) {
+    const __m256i* v = reinterpret_cast<const __m256i*>(p);
+    const __m256i a = _mm256_loadu_si256(v), b = _mm256_loadu_si256(v + 1), c = _mm256_loadu_si256(v + 2);
+    auto low = [](char byte) {  // a shuffle that moves the lowest byte of each integer to `byte`, and clears the rest
+        char from[32];
+        for (int i = 0; i < 32; i++) from[i] = i % 4 == byte ? char(i % 16 - byte) : char(-1);
+        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    };
+    const __m256i d = _mm256_or_si256(_mm256_shuffle_epi8(a, low(3)), _mm256_or_si256(_mm256_shuffle_epi8(b, low(2)), _mm256_shuffle_epi8(c, low(1))));
+    w[0].v = _mm256_cvtepi32_ps(a), w[1].v = _mm256_cvtepi32_ps(b);
+    w[2].v = _mm256_cvtepi32_ps(c), w[3].v = _mm256_cvtepi32_ps(d);
+}
 
 #elif defined(WAVCODES_NEON)
 
@@ -94,6 +118,11 @@ static inline V select_less(V a, V b, V x, V y) { return {vbslq_f32(vcltq_f32(a.
 static inline V pow2(V shifted) {
     int32x4_t bits = vshlq_n_s32(vreinterpretq_s32_f32(shifted.v), 23);
     return {vreinterpretq_f32_s32(vaddq_s32(bits, vdupq_n_s32(0x3f800000)))};
+}
+static inline void unpack(const int32_t* p, V w[4]) {
+    const int32x4_t a = vld1q_s32(p), b = vld1q_s32(p + 4), c = vld1q_s32(p + 8);
+    const int32x4_t d = vsliq_n_s32(vsliq_n_s32(vshlq_n_s32(c, 8), b, 16), a, 24);
+    w[0].v = vcvtq_f32_s32(a), w[1].v = vcvtq_f32_s32(b), w[2].v = vcvtq_f32_s32(c), w[3].v = vcvtq_f32_s32(d);
 }
 
 #else  // plain C++
@@ -147,24 +176,32 @@ static inline V pow2(V shifted) {
         return r;
     });
 }
+static inline void unpack(const int32_t* p, V w[4]) {
+    for (int i = 0; i < 4; i++) {
+        const uint32_t a = uint32_t(p[i]), b = uint32_t(p[i + 4]), c = uint32_t(p[i + 8]);
+        const uint32_t d = a << 24 | (b & 0xff) << 16 | (c & 0xff) << 8;
+        w[0].v[i] = float(int32_t(a)), w[1].v[i] = float(int32_t(b));
+        w[2].v[i] = float(int32_t(c)), w[3].v[i] = float(int32_t(d));
+    }
+}
 
 #endif
 
-static inline void prefetch(const float* p) {
+static inline void prefetch(const void* p) {
 #if defined(__GNUC__)
     __builtin_prefetch(p);
 #elif defined(WAVCODES_AVX512) || defined(WAVCODES_AVX2)
-    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+    _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
 #else
     (void)p;
 #endif
 }
 // The same, into the second-level cache.
-static inline void prefetch_far(const float* p) {
+static inline void prefetch_far(const void* p) {
 #if defined(__GNUC__)
     __builtin_prefetch(p, 0, 2);
 #elif defined(WAVCODES_AVX512) || defined(WAVCODES_AVX2)
-    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
+    _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
 #else
     (void)p;
 #endif
