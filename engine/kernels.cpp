@@ -52,8 +52,8 @@ struct Pass {
 template <int R, int N>
 static inline void tile(const Product& p, const Pass& pass, int row, float* out, ptrdiff_t out_stride) {
     V acc[R][N];
-    const float* start = pass.first ? p.start + row * p.start_stride : p.scratch + ptrdiff_t(row) * N * lanes;
-    const ptrdiff_t start_stride = pass.first ? p.start_stride : N * lanes;
+    const float* start = pass.first ? p.bias : p.scratch + ptrdiff_t(row) * N * lanes;
+    const ptrdiff_t start_stride = pass.first ? 0 : N * lanes;
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
@@ -200,12 +200,6 @@ static void depthwise(const Depthwise& d) {
     }
 }
 
-static void subtract(const float* x, const float* y, float* difference, size_t n) {
-    size_t i = 0;
-    for (; i + lanes <= n; i += lanes) store(difference + i, sub(load(x + i), load(y + i)));
-    for (; i < n; i++) difference[i] = x[i] - y[i];
-}
-
 // Lanes lie across rows for the two sums and across channels for the result.
 static void layer_norm(const float* x, int rows, int channels, const float* weight, const float* bias, float eps,
                        float* y) {
@@ -245,7 +239,7 @@ static void layer_norm(const float* x, int rows, int channels, const float* weig
 static constexpr int lstm_ahead = 1024;
 
 static void lstm_block(const LstmStep& s, int block) {
-    constexpr int width = 2 * lanes, packed = 6 * lanes;
+    constexpr int packed = 6 * lanes;
     V acc[8];
 #pragma GCC unroll 8
     for (int g = 0; g < 8; g++) acc[g] = set1(0.0f);
@@ -258,17 +252,16 @@ static void lstm_block(const LstmStep& s, int block) {
 #pragma GCC unroll 8
         for (int g = 0; g < 8; g++) acc[g] = fma(h, w[g], acc[g]);
     }
-    const ptrdiff_t first = ptrdiff_t(block) * 4 * width;
+    const ptrdiff_t first = ptrdiff_t(block) * 8 * lanes;
 #pragma GCC unroll 8
     for (int g = 0; g < 8; g++)
         acc[g] = fma(load(s.scales + first + g * lanes), acc[g], load(s.gates + first + g * lanes));
     for (int half = 0; half < 2; half++) {
-        float* cell = s.cell + ptrdiff_t(block) * width + half * lanes;
-        V input = sigmoid(acc[half]), forget = sigmoid(acc[2 + half]);
-        V candidate = tanh(acc[4 + half]), output = sigmoid(acc[6 + half]);
-        V c = fma(forget, load(cell), mul(input, candidate));
-        store(cell, c);
-        store(s.out + ptrdiff_t(block) * width + half * lanes, mul(output, tanh(c)));
+        const ptrdiff_t unit = (ptrdiff_t(block) * 2 + half) * lanes;
+        const V* gate = acc + 4 * half;
+        V c = fma(sigmoid(gate[1]), load(s.cell + unit), mul(sigmoid(gate[0]), tanh(gate[2])));
+        store(s.cell + unit, c);
+        store(s.out + unit, mul(sigmoid(gate[3]), tanh(c)));
     }
 }
 
@@ -310,7 +303,7 @@ static int argmax(const float* x, int n) {
 }
 
 extern const Kernels kernels;
-const Kernels kernels = {WAVCODES_NAME, lanes,    V::max_vectors, product,   depthwise,
-                         activate,      subtract, layer_norm,     lstm_step, argmax};
+const Kernels kernels = {WAVCODES_NAME, lanes,      V::max_vectors, product, depthwise,
+                         activate,      layer_norm, lstm_step,      argmax};
 
 }  // namespace WAVCODES_NAMESPACE

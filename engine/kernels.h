@@ -16,14 +16,13 @@ struct Segment {
 };
 
 // One panel of a matrix product over a window that slides along time:
-//   out[t][j] = act(add[t][j] + (start[t][j] + sum over segments s, over i: s.x[t * s.stride + i] * weights[..][j]))
-// as one chain of fused multiply-adds that begins at `start` and runs through the segments in order.
+//   out[t][j] = act(add[t][j] + (bias[j] + sum over segments s, over i: s.x[t * s.stride + i] * weights[..][j]))
+// as one chain of fused multiply-adds that begins at the bias and runs through the segments in order.
 struct Product {
     const Segment* segments;
     int num_segments;
     const float* weights;  // [sum of lengths][vectors * lanes]
-    const float* start;    // [vectors * lanes] for each row, `start_stride` apart: 0 for a bias
-    ptrdiff_t start_stride;
+    const float* bias;     // [vectors * lanes]
     int vectors;  // 1 to Kernels::max_vectors
     int rows;
     float* out;
@@ -49,9 +48,9 @@ struct Depthwise {
 
 // One step of one LSTM layer; its units stand in blocks of 2 * lanes.
 struct LstmStep {
-    const float* gates;      // [block][4][2 * lanes]: bias and input products
-    const int32_t* weights;  // [block][units][6][lanes]: [4][2 * lanes] as `unpack` takes them
-    const float* scales;     // [block][4][2 * lanes]: what an integer of that column is worth
+    const float* gates;      // [block][2][4][lanes]: bias and input products
+    const int32_t* weights;  // [block][units][2][3][lanes]: the four gates of a unit as `unpack` takes them
+    const float* scales;     // [block][2][4][lanes]: what an integer of that column is worth
     const float* h;          // [units], of the step before
     int units;
     float* cell;  // [block][2 * lanes], in and out
@@ -66,7 +65,6 @@ struct Kernels {
     void (*product)(const Product&);
     void (*depthwise)(const Depthwise&);
     void (*activate)(const float* x, float* y, size_t n, Act act, float slope);
-    void (*subtract)(const float* x, const float* y, float* difference, size_t n);
     void (*layer_norm)(const float* x, int rows, int channels, const float* weight, const float* bias, float eps,
                        float* y);
     void (*lstm_step)(const LstmStep&);

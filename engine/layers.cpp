@@ -44,14 +44,8 @@ Conv::Conv(const Kernels& kernels, const ConvShape& shape, Tensor weight, Tensor
     };
     auto start = [&](int j) { return bias_at(bias, j) + bias_at(shortcut_bias, j); };
     limit = piece_rows(std::max(shape.out, shape.in * shape.stride));
-    if (kernel == 2 * shape.stride && shape.dilation == 1 && shape.groups == 1 && !shortcut_channels &&
-        Pairs::pays(shape.stride * in, out)) {
-        pairs_ = std::make_unique<Pairs>(kernels, shape.stride * in, out, value, start);
-        batch = batch_rows(pairs_->bytes());
-    } else {
-        matrix_ = std::make_unique<Matrix>(kernels, own + shortcut_channels, ranges, value, start);
-        batch = batch_rows(matrix_->bytes());
-    }
+    matrix_ = std::make_unique<Matrix>(kernels, own + shortcut_channels, ranges, value, start);
+    batch = batch_rows(matrix_->bytes());
     limit = std::max(batch, limit);
 
     // A narrow output leaves most lanes empty. As a convolution of stride F it gives F rows at once; the weights
@@ -77,10 +71,6 @@ void Conv::run_with(State& state, Rows& in, Rows& out, size_t steps, int threads
     if (skip && !shortcut_channels_) {
         output.add = skip;
         output.add_stride = s.out;
-    }
-    if (pairs_) {
-        pairs_->apply(x, position(state), int(steps), output, threads);
-        return move(state, in, steps);
     }
     thread_local std::vector<Segment> segments;
     size_t done = 0;
@@ -155,13 +145,8 @@ ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel
         return k < kernel ? weight.data[(size_t(ic) * out_group + oc % out_group) * kernel + k] : 0.0f;
     };
     auto start = [&](int column) { return bias_at(bias, column % out); };
-    if (taps_ == 2 && groups == 1 && Pairs::pays(in, stride * out)) {
-        pairs_ = std::make_unique<Pairs>(kernels, in, stride * out, value, start);
-        batch = batch_rows(pairs_->bytes());
-    } else {
-        matrix_ = std::make_unique<Matrix>(kernels, taps_ * in_group, ranges, value, start);
-        batch = batch_rows(matrix_->bytes());
-    }
+    matrix_ = std::make_unique<Matrix>(kernels, taps_ * in_group, ranges, value, start);
+    batch = batch_rows(matrix_->bytes());
     limit = std::max(batch, piece_rows(size_t(stride) * out));
 }
 
@@ -180,17 +165,13 @@ void ConvTranspose::run(State& s, Rows& in, Rows& out, size_t steps, int threads
     auto& state = static_cast<CountState&>(s);
     const ptrdiff_t row = in_channels;
     const Matrix::Output output{out.append(steps * stride_), ptrdiff_t(stride_) * out_channels, nullptr, 0, act_, slope_};
-    if (pairs_) {
-        pairs_->apply(in.row(0), state.rows, int(steps), output, threads);
-    } else {
-        thread_local std::vector<Segment> segments;
-        segments.clear();
-        if (groups_ == 1)
-            segments.push_back({in.row(0), row, taps_ * in_channels});
-        else
-            for (int k = 0; k < taps_; k++) segments.push_back({in.row(k), row, in_channels / groups_});
-        matrix_->apply(segments, 0, int(steps), output, threads);
-    }
+    thread_local std::vector<Segment> segments;
+    segments.clear();
+    if (groups_ == 1)
+        segments.push_back({in.row(0), row, taps_ * in_channels});
+    else
+        for (int k = 0; k < taps_; k++) segments.push_back({in.row(k), row, in_channels / groups_});
+    matrix_->apply(segments, 0, int(steps), output, threads);
     state.rows += steps;
     in.drop(steps);
     if (state.finished && in.size() < size_t(taps_) && tail_rows_ % stride_) out.drop_last(stride_ - tail_rows_ % stride_);

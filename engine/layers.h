@@ -8,7 +8,6 @@
 
 #include "kernels.h"
 #include "matrix.h"
-#include "pairs.h"
 #include "rows.h"
 
 namespace wavcodes {
@@ -109,7 +108,6 @@ class Windowed : public Fusing {
 
    protected:
     const float* window(State&, Rows& in) const;
-    size_t position(const State&) const;  // output rows given so far
     void move(State&, Rows& in, size_t steps) const;
     const ConvShape shape_;
 };
@@ -131,7 +129,6 @@ class Conv : public Windowed {
     std::unique_ptr<Matrix> matrix_;
     std::unique_ptr<Matrix> wide_;  // `wide_rows_` rows of a narrow output in one
     int wide_rows_ = 0;
-    std::unique_ptr<Pairs> pairs_;  // instead of `matrix_`, where the kernel is twice the stride
 };
 
 class DepthwiseConv : public Windowed {
@@ -159,7 +156,6 @@ class ConvTranspose : public Fusing {
    private:
     const int taps_, stride_, groups_, tail_rows_;
     std::unique_ptr<Matrix> matrix_;
-    std::unique_ptr<Pairs> pairs_;  // instead of `matrix_`, where there are two taps
 };
 
 class Activation : public Layer {

@@ -58,7 +58,7 @@ Lstm::Recurrent::Recurrent(const Kernels& kernels, int channels, int columns,
                 }
 }
 
-// The gates stand block by block: [block][gate][unit of the block].
+// Columns stand as [lanes of units][gate][unit]; a block of the kernel holds two of the first.
 Lstm::Lstm(const Kernels& kernels, int channels, const std::vector<Weights>& layers)
     : Layer(channels, channels),
       kernels_(kernels),
@@ -67,7 +67,7 @@ Lstm::Lstm(const Kernels& kernels, int channels, const std::vector<Weights>& lay
     const int columns = blocks_ * 4 * width_;
     // Row of PyTorch's weights that a column stands for, or -1 for a unit that only fills up the last block.
     auto source = [&](int column) {
-        const int unit = column / (4 * width_) * width_ + column % width_, gate = column / width_ % 4;
+        const int lanes = width_ / 2, unit = column / (4 * lanes) * lanes + column % lanes, gate = column / lanes % 4;
         return unit < channels ? gate * channels + unit : -1;
     };
     for (const Weights& w : layers) {

@@ -23,7 +23,6 @@ Matrix::Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange
         }
         columns_ = std::max(columns_, range.first + range.count);
     }
-    padded_columns_ = (columns_ + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
     floats_ = Floats(total);
     for (const Panel& panel : panels_) {
         const int padded = panel.vectors * kernels.lanes;
@@ -49,11 +48,8 @@ void Matrix::apply_range(std::span<const Segment> segments, int fixed, int first
             if (s + fixed < moved.size()) moved[s].x += panel.input;
         }
         const float* add = output.add ? output.add + first_row * output.add_stride + panel.column : nullptr;
-        const float* start = floats_.data() + panel.bias;
-        if (output.start) start = output.start + ptrdiff_t(first_row) * padded_columns_ + panel.column;
-        kernels_.product({moved.data(), int(moved.size()), floats_.data() + panel.weights, start,
-                          output.start ? padded_columns_ : 0, panel.vectors, rows,
-                          output.out + first_row * output.stride + panel.column, output.stride, panel.width, add,
+        kernels_.product({moved.data(), int(moved.size()), floats_.data() + panel.weights,
+                          floats_.data() + panel.bias, panel.vectors, rows, output.out + first_row * output.stride + panel.column, output.stride, panel.width, add,
                           output.add_stride, output.act, output.slope, scratch.data()});
     }
 }

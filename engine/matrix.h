@@ -24,9 +24,6 @@ class Matrix {
     int columns() const { return columns_; }
     size_t bytes() const { return floats_.size() * sizeof(float); }
 
-    // columns(), rounded up so that the rows of a `start` can be read in whole vectors
-    int padded_columns() const { return padded_columns_; }
-
     struct Output {
         float* out;
         ptrdiff_t stride;
@@ -34,7 +31,6 @@ class Matrix {
         ptrdiff_t add_stride = 0;
         Act act = Act::none;
         float slope = 0;
-        const float* start = nullptr;  // rows of padded_columns() that the sums begin at; null: the bias
     };
     // out[t] = act(add[t] + bias + window(t) * weights) for t < rows. Each segment is moved by its panel's `input`,
     // except for the last `fixed` segments. Threads share out rows, or panels where rows are few.
@@ -49,7 +45,7 @@ class Matrix {
                      int last_panel, const Output& output) const;
 
     const Kernels& kernels_;
-    int columns_ = 0, padded_columns_ = 0;
+    int columns_ = 0;
     std::vector<Panel> panels_;
     Floats floats_;
 };

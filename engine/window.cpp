@@ -47,8 +47,6 @@ const float* Windowed::window(State& s, Rows& in) const {
     return in.row(state.head);
 }
 
-size_t Windowed::position(const State& s) const { return static_cast<const WindowState&>(s).steps; }
-
 void Windowed::move(State& s, Rows& in, size_t steps) const {
     auto& state = static_cast<WindowState&>(s);
     state.steps += steps;
