@@ -146,19 +146,19 @@ def test_longer_than_a_block(codecs: dict[str, Codec]) -> None:
 DIGESTS = {
     "own": (
         "03f65d44b85a9ebe0b059f9c47f47e5b801ce4d5294ced3c900daef93b0b8652",
-        "01ae512f0d46562686486552908347486342ad2a507fe20839e8523faa8be5fa",
+        "4c1bda3d69dc6768988828bd7813eeb0307c6c00da34aa353ee3c6d152235418",
     ),
     "small": (
         "e09e49646f348c299fb51484d9d638600991e4d84b3f84bed46d84e3fde0df1b",
-        "bca0518838bd0ec1866f23805c10059e3e1899c23d44b266a83b999290e07aed",
+        "922f20461b395c8f6d04e64e08edb6855474c578920831fe7f5c0ea06d262f04",
     ),
     "wide": (
         "f302d784ff82ab67d08f61fc7c2c296aafdaabe64eb3ce28b1b3a7e82a9c82e4",
-        "e9db64e8c1e4edd16116cbfee3054d77a7324f269d7543db38967ccd8e778ffa",
+        "c7eeee35e66d58db00885239d0c45d6a28623200cca73e3c551bfd4ea333f20a",
     ),
     "lyra": (
         "cfafdc2078bd0b0db722f5f05cd92505772ba245c3a51d4a8cf51bfa9fd75fdc",
-        "c0ddfc9dafd5abdd4028294974ac66046d33af11f08b7e05359c4eba22794270",
+        "d52831ec2e28d8449c42d13ed9b9fc363e816c5a66521c4f191d8f74e78f48ee",
     ),
 }
 
