@@ -81,10 +81,7 @@ def report(rounds: int) -> Iterator[str]:
     yield ""
     yield "## Layers of encodec_24khz"
     yield ""
-    yield (
-        "Rate of the direct convolution's operations, as a share of the peak. Layers marked * need a quarter fewer "
-        "than that (see [engine.md](engine.md)); the LSTM is bound by reading its weights at every step."
-    )
+    yield ("The LSTM is bound by reading its weights at every step (see [engine.md](engine.md)).")
     yield ""
     yield "| layer | GFLOP per second of audio | ms per second of audio | GFLOP/s | of the peak |"
     yield "|---|---|---|---|---|"
@@ -144,14 +141,14 @@ def layer_rates() -> Iterator[tuple[str, float, float]]:
     for width, stride, rate in rates:
         yield f"residual unit {width}", *timed(residual(width), width, rate, 6 * width * width)
         down = causal(Conv1d("c", width, 2 * width, kernel=2 * stride, stride=stride))
-        yield f"down {width} to {2 * width}, k{2 * stride} s{stride} *", *timed((down,), width, rate, 8 * width * width)
+        yield f"down {width} to {2 * width}, k{2 * stride} s{stride}", *timed((down,), width, rate, 8 * width * width)
     yield "LSTM 512, 2 layers", *timed((Lstm("l", 512, 2),), 512, 75, 2 * 2 * 2 * 4 * 512 * 512)
     yield "conv 512 to 128, k7", *timed((causal(Conv1d("c", 512, 128, kernel=7)),), 512, 75, 2 * 7 * 512 * 128)
     yield "conv 128 to 512, k7", *timed((causal(Conv1d("c", 128, 512, kernel=7)),), 128, 75, 2 * 7 * 512 * 128)
     for width, stride, rate in reversed(rates):
         up = ConvTranspose1d("c", 2 * width, width, kernel=2 * stride, stride=stride, trim_right=stride)
         flops = 8 * width * width * stride
-        yield f"up {2 * width} to {width}, k{2 * stride} s{stride} *", *timed((up,), 2 * width, rate // stride, flops)
+        yield f"up {2 * width} to {width}, k{2 * stride} s{stride}", *timed((up,), 2 * width, rate // stride, flops)
     yield "conv 32 to 1, k7", *timed((causal(Conv1d("c", 32, 1, kernel=7)),), 32, 24_000, 2 * 7 * 32)
 
 
