@@ -13,17 +13,17 @@ from wavcodes.engines.native import Engine, _core, isa
 from wavcodes.errors import InputError, UnsupportedError
 
 CONVOLUTIONS = [
-    graph.Conv1d("c", 1, 32, kernel=7, left=6, reflect=True),
-    graph.Conv1d("c", 32, 1, kernel=7, left=6, reflect=True),
+    graph.Conv1d("c", 1, 32, kernel=7, left=6, padding="reflect"),
+    graph.Conv1d("c", 32, 1, kernel=7, left=6, padding="reflect"),
     graph.Conv1d("c", 3, 2, kernel=5, left=2, right=2),
-    graph.Conv1d("c", 32, 64, kernel=4, stride=2, left=2, reflect=True, complete=True),
-    graph.Conv1d("c", 5, 7, kernel=10, stride=5, left=5, reflect=True, complete=True),
-    graph.Conv1d("c", 4, 20, kernel=3, stride=3, left=0, reflect=True, complete=True),
+    graph.Conv1d("c", 32, 64, kernel=4, stride=2, left=2, padding="reflect", complete=True),
+    graph.Conv1d("c", 5, 7, kernel=10, stride=5, left=5, padding="reflect", complete=True),
+    graph.Conv1d("c", 4, 20, kernel=3, stride=3, left=0, padding="reflect", complete=True),
     graph.Conv1d("c", 4, 5, kernel=2, stride=3, complete=True),
-    graph.Conv1d("c", 6, 4, kernel=4, stride=4, left=1, right=2, reflect=True, complete=True),
-    graph.Conv1d("c", 2, 3, kernel=1, left=2, right=2, reflect=True),
-    graph.Conv1d("c", 2, 3, kernel=4, stride=6, left=2, right=1, reflect=True, complete=True),
-    graph.Conv1d("c", 2, 3, kernel=9, stride=6, left=8, right=9, reflect=True, complete=True),
+    graph.Conv1d("c", 6, 4, kernel=4, stride=4, left=1, right=2, padding="reflect", complete=True),
+    graph.Conv1d("c", 2, 3, kernel=1, left=2, right=2, padding="reflect"),
+    graph.Conv1d("c", 2, 3, kernel=4, stride=6, left=2, right=1, padding="reflect", complete=True),
+    graph.Conv1d("c", 2, 3, kernel=9, stride=6, left=8, right=9, padding="reflect", complete=True),
     graph.Conv1d("c", 2, 3, kernel=4, stride=2, complete=True),
     graph.Conv1d("c", 16, 16, kernel=7, dilation=9, left=27, right=27),
     graph.Conv1d("c", 8, 24, kernel=3, dilation=2, left=4, bias=False),
@@ -48,7 +48,7 @@ OTHERS = [
     graph.LayerNorm("n", 128),
     graph.Lstm("l", 24, 2),
     graph.Lstm("l", 128, 1),
-    graph.Residual((graph.Elu(), graph.Conv1d("a", 12, 6, kernel=3, left=2, reflect=True), graph.Elu(),
+    graph.Residual((graph.Elu(), graph.Conv1d("a", 12, 6, kernel=3, left=2, padding="reflect"), graph.Elu(),
                     graph.Conv1d("b", 6, 12, kernel=1)), graph.Conv1d("s", 12, 12, kernel=1)),
     graph.Residual((graph.Conv1d("a", 64, 64, kernel=2, left=1),)),
     graph.Residual((graph.LeakyRelu(0.2), graph.Conv1d("a", 16, 16, kernel=7, dilation=9, left=27, right=27),
@@ -131,18 +131,18 @@ def test_the_ends_of_a_signal(length):
 
 SMALL = (
     graph.PadEnd(12, extra=12),
-    graph.Conv1d("in", 1, 24, kernel=7, left=6, reflect=True),
+    graph.Conv1d("in", 1, 24, kernel=7, left=6, padding="reflect"),
     graph.Residual(
         (
             graph.Elu(),
-            graph.Conv1d("r.a", 24, 12, kernel=3, dilation=2, left=4, reflect=True),
+            graph.Conv1d("r.a", 24, 12, kernel=3, dilation=2, left=4, padding="reflect"),
             graph.Elu(),
             graph.Conv1d("r.b", 12, 24, kernel=1),
         ),
         graph.Conv1d("r.s", 24, 24, kernel=1),
     ),
     graph.Elu(),
-    graph.Conv1d("down", 24, 40, kernel=8, stride=4, left=4, reflect=True, complete=True),
+    graph.Conv1d("down", 24, 40, kernel=8, stride=4, left=4, padding="reflect", complete=True),
     graph.Residual(
         (
             graph.Conv1d("x.a", 40, 40, kernel=7, groups=40, left=3, right=3),
@@ -207,7 +207,7 @@ def test_sample_by_sample():
 def test_quantizers_give_the_same_codes_on_every_instruction_set(monkeypatch):
     rng = np.random.default_rng(1)
     latent = rng.standard_normal((131, 24)).astype(np.float32)
-    for quantizer in (graph.EuclideanRvq("q", 5, 100, 24), graph.CosineRvq("q", 5, 100, 24, 6)):
+    for quantizer in (graph.EuclideanRvq("q", 5, 100, 24), graph.CosineRvq("q", 100, 24, 6, strides=(1,) * 5)):
         tensors = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in quantizer.tensors()}
         network = graph.Network(SMALL, quantizer, SMALL)
         expected = reference.quantize(quantizer, tensors, latent.astype(np.float64), 5)

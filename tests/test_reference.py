@@ -72,7 +72,7 @@ def test_conv_that_mirrors_and_completes_as_encodec_does(kernel, stride, dilatio
     upstream = peer("transformers.models.encodec.modeling_encodec")
     config = upstream.EncodecConfig(use_causal_conv=True, pad_mode="reflect", norm_type="weight_norm")
     theirs = upstream.EncodecConv1d(config, 2, 3, kernel, stride, dilation).double()
-    ours = causal(Conv1d("c", 2, 3, kernel, stride, dilation, reflect=True, complete=True))
+    ours = causal(Conv1d("c", 2, 3, kernel, stride, dilation, padding="reflect", complete=True))
     tensors = {"c.weight": theirs.conv.weight.detach().numpy(), "c.bias": theirs.conv.bias.detach().numpy()}
     for length in range(1, 3 * kernel):
         x = rng.standard_normal((length, 2))
@@ -176,7 +176,7 @@ def test_cosine_quantizer_searches_by_angle_and_subtracts_the_whole_entry():
         "q.0.out_proj.bias": np.array([0, 0, 7], np.float32),
         "q.0.codebook": np.array([[5, 0.1], [0.1, 0.1], [0, -3]], np.float32),
     }
-    quantizer = CosineRvq("q", 1, 3, 3, 2)
+    quantizer = CosineRvq("q", 3, 3, 2, strides=(1,))
     # The projection (1, 1.2) is far from all entries; its angle is that of the second, the shortest one.
     codes = reference.quantize(quantizer, tensors, np.array([[1.0, 0.7, 9.0]]), 1)
     assert codes.tolist() == [[1]]

@@ -86,7 +86,15 @@ def _residual(name: str, width: int, config: Config) -> Residual:
 
 
 def _conv(name: str, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> Conv1d:
-    conv = Conv1d(f"{name}.conv", in_channels, out_channels, kernel, stride, reflect=kernel > stride, complete=True)
+    conv = Conv1d(
+        f"{name}.conv",
+        in_channels,
+        out_channels,
+        kernel,
+        stride,
+        padding="reflect" if kernel > stride else "zeros",
+        complete=True,
+    )
     return causal(conv)
 
 

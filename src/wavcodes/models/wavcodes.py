@@ -59,7 +59,9 @@ def network(config: Config) -> Network:
     """
     return Network(
         encoder=tuple(_encoder(config)),
-        quantizer=CosineRvq("rvq", config.num_codebooks, config.codebook_size, config.dim, config.codebook_dim),
+        quantizer=CosineRvq(
+            "rvq", config.codebook_size, config.dim, config.codebook_dim, strides=(1,) * config.num_codebooks
+        ),
         decoder=tuple(_decoder(config)),
     )
 
