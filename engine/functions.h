@@ -1,4 +1,4 @@
-// exp, tanh, sigmoid and erf as polynomials of fused operations: the same bits on every instruction set.
+// exp, tanh, sigmoid, erf, sin^2 and log as polynomials of fused operations: the same bits on every instruction set.
 //
 // The coefficients are our own least-maximum fits (float64, Chebyshev nodes, reweighted), rounded to float32.
 #pragma once
@@ -86,6 +86,36 @@ static inline V elu(V x) {
     return select_less(set1(0.0f), x, x, fma(scale, mul(p, f), sub(scale, one)));
 }
 static inline V leaky_relu(V x, V slope) { return select_less(x, set1(0.0f), mul(x, slope), x); }
+// sin(x)^2, absolute error below 2e-7 for |x| up to 2^20; beyond, float32 hardly says where in its period x is.
+static inline V sin_squared(V x) {
+    const V magic = set1(12582912.0f);
+    V n = sub(fma(x, set1(0.318309886f), magic), magic);
+    V r = fma(n, set1(-3.140625f), x);
+    r = fma(n, set1(-9.67653585e-4f), r);
+    V u = min(mul(r, r), set1(2.4674011f));  // (pi / 2)^2: never beyond it but for rounding and huge x
+    V p = set1(-3.6089682e-6f);
+    p = fma(p, u, set1(1.3921049e-4f));
+    p = fma(p, u, set1(-3.1720914e-3f));
+    p = fma(p, u, set1(4.44429e-2f));
+    p = fma(p, u, set1(-0.33333299f));
+    p = fma(p, u, set1(1.0f));
+    return mul(p, u);
+}
+static inline V snake(V x, V alpha, V inverse) { return fma(sin_squared(mul(alpha, x)), inverse, x); }
+// log(m), m from sqrt(1/2) to sqrt(2): relative error below 2e-7.
+static inline V log_near_one(V m) {
+    V t = sub(m, set1(1.0f));
+    V p = set1(8.7101534e-2f);
+    p = fma(p, t, set1(-0.14373361f));
+    p = fma(p, t, set1(0.14959021f));
+    p = fma(p, t, set1(-0.16561857f));
+    p = fma(p, t, set1(0.19956173f));
+    p = fma(p, t, set1(-0.25002083f));
+    p = fma(p, t, set1(0.33334205f));
+    p = fma(p, t, set1(-0.49999988f));
+    p = fma(p, t, set1(1.0f));
+    return mul(p, t);
+}
 static inline V gelu(V x) {
     V half = mul(x, set1(0.5f));
     return fma(half, erf(mul(x, set1(0.70710678f))), half);

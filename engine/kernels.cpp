@@ -10,30 +10,37 @@
 namespace WAVCODES_NAMESPACE {
 
 using wavcodes::Act;
+using wavcodes::Attend;
 using wavcodes::Depthwise;
 using wavcodes::Kernels;
 using wavcodes::LstmStep;
+using wavcodes::Pointwise;
 using wavcodes::Product;
 using wavcodes::Segment;
 
 static constexpr int lanes = V::lanes;
 static inline int least(int a, int b) { return a < b ? a : b; }
 
-static inline V activated(V x, Act act, V slope) {
-    switch (act) {
+// x is a vector of the channels from `channel` on.
+static inline V activated(V x, const Pointwise& f, ptrdiff_t channel) {
+    switch (f.act) {
         case Act::elu: return elu(x);
-        case Act::leaky_relu: return leaky_relu(x, slope);
+        case Act::leaky_relu: return leaky_relu(x, set1(f.slope));
         case Act::gelu: return gelu(x);
         case Act::tanh: return tanh(x);
+        case Act::snake: return snake(x, load(f.alpha + channel), load(f.inverse + channel));
         default: return x;
     }
 }
 
-static void activate(const float* x, float* y, size_t n, Act act, float slope) {
-    V s = set1(slope);
-    size_t i = 0;
-    for (; i + lanes <= n; i += lanes) store(y + i, activated(load(x + i), act, s));
-    if (i < n) store_some(y + i, activated(load_some(x + i, int(n - i)), act, s), int(n - i));
+static void activate(const float* x, float* y, size_t rows, int channels, const Pointwise& f) {
+    // Where channels do not matter, all is one long row.
+    const size_t count = f.alpha ? rows : 1, length = f.alpha ? size_t(channels) : rows * channels;
+    for (size_t t = 0; t < count; t++, x += length, y += length) {
+        size_t i = 0;
+        for (; i + lanes <= length; i += lanes) store(y + i, activated(load(x + i), f, i));
+        if (i < length) store_some(y + i, activated(load_some(x + i, int(length - i)), f, i), int(length - i));
+    }
 }
 
 // ---- product -------------------------------------------------------------------------------------------------
@@ -85,7 +92,6 @@ static inline void tile(const Product& p, const Pass& pass, int row, float* out,
 
 // Adds and activates `rows` rows of a panel; x is the output itself, or a buffer if columns of the panel are missing.
 static void finish(const Product& p, int row, int rows, const float* x, ptrdiff_t x_stride) {
-    const V slope = set1(p.slope);
     for (int r = 0; r < rows; r++) {
         float* out = p.out + (row + r) * p.out_stride;
         const float* extra = p.add ? p.add + (row + r) * p.add_stride : nullptr;
@@ -93,7 +99,7 @@ static void finish(const Product& p, int row, int rows, const float* x, ptrdiff_
             const int n = least(lanes, p.width - j);
             V v = load(x + r * x_stride + j);
             if (extra) v = add(v, n == lanes ? load(extra + j) : load_some(extra + j, n));
-            v = activated(v, p.act, slope);
+            v = activated(v, p.function, j);
             if (n == lanes)
                 store(out + j, v);
             else
@@ -114,7 +120,7 @@ static inline void tiles(const Product& p, const Pass& pass, int& row) {
         } else if (whole) {
             float* out = p.out + row * p.out_stride;
             tile<R, N>(p, pass, row, out, p.out_stride);
-            if (p.add || p.act != Act::none) finish(p, row, R, out, p.out_stride);
+            if (p.add || p.function.act != Act::none) finish(p, row, R, out, p.out_stride);
         } else {
             float buffer[R * N * lanes];
             tile<R, N>(p, pass, row, buffer, N * lanes);
@@ -179,7 +185,6 @@ static void product(const Product& p) {
 // ---- the rest --------------------------------------------------------------------------------------------------
 
 static void depthwise(const Depthwise& d) {
-    V slope = set1(d.slope);
     for (int c = 0; c < d.channels; c += lanes) {
         int n = least(lanes, d.channels - c);
         V bias = load_some(d.bias + c, n);
@@ -189,12 +194,12 @@ static void depthwise(const Depthwise& d) {
             if (n == lanes) {
                 for (int k = 0; k < d.taps; k++)
                     acc = fma(load(x + ptrdiff_t(k) * d.dilation * d.channels), load(d.weights + k * d.channels + c), acc);
-                store(d.out + ptrdiff_t(t) * d.channels + c, activated(acc, d.act, slope));
+                store(d.out + ptrdiff_t(t) * d.channels + c, activated(acc, d.function, c));
             } else {
                 for (int k = 0; k < d.taps; k++)
                     acc = fma(load_some(x + ptrdiff_t(k) * d.dilation * d.channels, n),
                               load_some(d.weights + k * d.channels + c, n), acc);
-                store_some(d.out + ptrdiff_t(t) * d.channels + c, activated(acc, d.act, slope), n);
+                store_some(d.out + ptrdiff_t(t) * d.channels + c, activated(acc, d.function, c), n);
             }
         }
     }
@@ -232,6 +237,59 @@ static void layer_norm(const float* x, int rows, int channels, const float* weig
                                k);
             }
         }
+    }
+}
+
+static void affine(const float* x, size_t rows, int channels, const float* scale, const float* shift, float* y,
+                   const Pointwise& f) {
+    for (size_t t = 0; t < rows; t++, x += channels, y += channels) {
+        int c = 0;
+        for (; c + lanes <= channels; c += lanes)
+            store(y + c, activated(fma(load(x + c), load(scale + c), load(shift + c)), f, c));
+        if (const int n = channels - c)
+            store_some(y + c, activated(fma(load_some(x + c, n), load_some(scale + c, n), load_some(shift + c, n)), f, c), n);
+    }
+}
+
+// ---- attention ---------------------------------------------------------------------------------------------------
+
+// Lanes lie across the keys for the scores and across the channels for the result; the sum of the weights is one more
+// channel, whose values are all one.
+static void attend(const Attend& a) {
+    constexpr int ahead = 64 / lanes;  // keys come in groups of 64, of which the last may be filled up
+    float top = -3.0e38f;
+    for (int j = 0; j < a.count; j += 64) {
+        V score[ahead];
+        for (int n = 0; n < ahead; n++) score[n] = set1(0.0f);
+        for (int d = 0; d < a.width; d++) {
+            const float* key = a.keys + d * a.key_stride + j;
+            V q = set1(a.query[d]);
+            for (int n = 0; n < ahead; n++) score[n] = fma(q, load(key + n * lanes), score[n]);
+        }
+        for (int n = 0; n < ahead; n++) store(a.scratch + j + n * lanes, score[n]);
+        for (int i = j; i < least(j + 64, a.count); i++) top = a.scratch[i] > top ? a.scratch[i] : top;
+    }
+    for (int j = 0; j < a.count; j += lanes) store(a.scratch + j, exp(sub(load(a.scratch + j), set1(top))));
+    for (int d = 0; d < a.width; d += 16) {
+        constexpr int vectors = 16 / lanes;
+        V sum = set1(0.0f), acc[vectors];
+        for (int n = 0; n < vectors; n++) acc[n] = set1(0.0f);
+        const float* value = a.values + d;
+        for (int j = 0; j < a.count; j++, value += a.value_stride) {
+            V p = set1(a.scratch[j]);
+            sum = add(sum, p);
+            for (int n = 0; n < vectors; n++) acc[n] = fma(p, load(value + n * lanes), acc[n]);
+        }
+        for (int n = 0; n < vectors; n++) store(a.out + d + n * lanes, div(acc[n], sum));
+    }
+}
+
+static void gaussian(const float* mantissa, const float* exponent, const float* v, size_t n, float* out) {
+    const V one = set1(1.0f), minus_two = set1(-2.0f);
+    for (size_t i = 0; i < n; i += lanes) {
+        V log_u = fma(load(exponent + i), set1(0.693147182f), log_near_one(load(mantissa + i)));
+        V cosine = fma(minus_two, sin_squared(mul(load(v + i), set1(3.14159274f))), one);
+        store(out + i, mul(sqrt(max(mul(minus_two, log_u), set1(0.0f))), cosine));
     }
 }
 
@@ -303,7 +361,7 @@ static int argmax(const float* x, int n) {
 }
 
 extern const Kernels kernels;
-const Kernels kernels = {WAVCODES_NAME, lanes,      V::max_vectors, product, depthwise,
-                         activate,      layer_norm, lstm_step,      argmax};
+const Kernels kernels = {WAVCODES_NAME, lanes,  V::max_vectors, product, depthwise, activate,
+                         layer_norm,    affine, lstm_step,      attend,  gaussian,  argmax};
 
 }  // namespace WAVCODES_NAMESPACE

@@ -6,7 +6,20 @@
 
 namespace wavcodes {
 
-enum class Act { none, elu, leaky_relu, gelu, tanh };
+enum class Act { none, elu, leaky_relu, gelu, tanh, snake };
+
+// A function of one value. That of Snake differs from channel to channel: `alpha` and its inverse have one value for
+// each, and whole vectors can be read of them.
+struct Pointwise {
+    Act act = Act::none;
+    float slope = 0;
+    const float* alpha = nullptr;
+    const float* inverse = nullptr;
+
+    Pointwise from(ptrdiff_t channel) const {
+        return alpha ? Pointwise{act, slope, alpha + channel, inverse + channel} : *this;
+    }
+};
 
 // Rows of input that one panel of outputs reads: row t starts at x + t * stride and has `length` values.
 struct Segment {
@@ -16,7 +29,7 @@ struct Segment {
 };
 
 // One panel of a matrix product over a window that slides along time:
-//   out[t][j] = act(add[t][j] + (bias[j] + sum over segments s, over i: s.x[t * s.stride + i] * weights[..][j]))
+//   out[t][j] = function(add[t][j] + (bias[j] + sum over segments s, over i: s.x[t * s.stride + i] * weights[..][j]))
 // as one chain of fused multiply-adds that begins at the bias and runs through the segments in order.
 struct Product {
     const Segment* segments;
@@ -30,8 +43,7 @@ struct Product {
     int width;         // columns of the panel that exist; at most vectors * lanes
     const float* add;  // same columns of rows to add, or null
     ptrdiff_t add_stride;
-    Act act;
-    float slope;
+    Pointwise function;  // of the columns of this panel
     float* scratch;  // [rows][vectors * lanes], used where the window does not fit the cache
 };
 
@@ -42,8 +54,7 @@ struct Depthwise {
     const float* bias;     // [channels]
     int channels, rows;
     float* out;
-    Act act;
-    float slope;
+    Pointwise function;
 };
 
 // One step of one LSTM layer; its units stand in blocks of 2 * lanes.
@@ -59,15 +70,34 @@ struct LstmStep {
     bool backwards;  // visit the blocks last to first, so that what the caches still hold is read first
 };
 
+// One query of one head of attention over rows that are all visible:
+//   out = sum over j of p[j] * values[j], p = softmax over j of (sum over d: query[d] * keys[d][j])
+struct Attend {
+    const float* query;   // [width], divided by sqrt(width)
+    const float* keys;    // [width][count, rounded up to 64], rows `key_stride` apart
+    ptrdiff_t key_stride;
+    const float* values;  // [count][width], rows `value_stride` apart
+    ptrdiff_t value_stride;
+    int count, width;  // width: a multiple of 16
+    float* scratch;    // [count, rounded up to 64]
+    float* out;        // [width]
+};
+
 struct Kernels {
     const char* name;
     int lanes, max_vectors;
     void (*product)(const Product&);
     void (*depthwise)(const Depthwise&);
-    void (*activate)(const float* x, float* y, size_t n, Act act, float slope);
+    void (*activate)(const float* x, float* y, size_t rows, int channels, const Pointwise& function);
     void (*layer_norm)(const float* x, int rows, int channels, const float* weight, const float* bias, float eps,
                        float* y);
+    // y[t][c] = function(x[t][c] * scale[c] + shift[c])
+    void (*affine)(const float* x, size_t rows, int channels, const float* scale, const float* shift, float* y,
+                   const Pointwise& function);
     void (*lstm_step)(const LstmStep&);
+    void (*attend)(const Attend&);
+    // Gaussian numbers from uniform ones of 24 bits: sqrt(-2 log u) cos(2 pi v), u in (0, 1]. A multiple of 16 of them.
+    void (*gaussian)(const float* u_mantissa, const float* u_exponent, const float* v, size_t n, float* out);
     int (*argmax)(const float* x, int n);  // the lowest index of the greatest value
 };
 

@@ -14,12 +14,6 @@ constexpr size_t heavy_bytes = 512 << 10;
 constexpr size_t heavy_batch = 288;
 constexpr size_t tile_rows = 12;  // multiple of the rows of most register tiles
 
-size_t piece_rows(size_t values_per_row) {
-    return std::max<size_t>(1, piece_values / values_per_row / tile_rows) * tile_rows;
-}
-
-size_t batch_rows(size_t bytes) { return bytes > heavy_bytes ? heavy_batch : 1; }
-
 struct CountState : State {
     size_t rows = 0;  // taken from the input so far
 };
@@ -28,6 +22,12 @@ struct CountState : State {
 float bias_at(Tensor bias, int j) { return bias.data ? bias.data[j] + 0.0f : 0.0f; }
 
 }  // namespace
+
+size_t piece_rows(size_t values_per_row) {
+    return std::max<size_t>(1, piece_values / values_per_row / tile_rows) * tile_rows;
+}
+
+size_t batch_rows(size_t bytes) { return bytes > heavy_bytes ? heavy_batch : 1; }
 
 // ---- Conv --------------------------------------------------------------------------------------------------------
 
@@ -67,7 +67,7 @@ void Conv::run_with(State& state, Rows& in, Rows& out, size_t steps, int threads
     const float* x = window(state, in);
     const ConvShape& s = shape_;
     const ptrdiff_t row = s.in;
-    Matrix::Output output{out.append(steps), s.out, nullptr, 0, act_, slope_};
+    Matrix::Output output{out.append(steps), s.out, nullptr, 0, activation_.function()};
     if (skip && !shortcut_channels_) {
         output.add = skip;
         output.add_stride = s.out;
@@ -79,6 +79,7 @@ void Conv::run_with(State& state, Rows& in, Rows& out, size_t steps, int threads
         segments.assign(1, {x, wide_rows_ * row, (s.kernel + wide_rows_ - 1) * s.in});
         Matrix::Output wide = output;
         wide.stride = wide_rows_ * s.out;
+        wide.function = wide_activation_.function();
         wide_->apply(segments, 0, int(rows), wide, threads);
         done = rows * wide_rows_;
         x += done * row;
@@ -118,7 +119,7 @@ void DepthwiseConv::run(State& state, Rows& in, Rows& out, size_t steps, int thr
     parallel(int(parts), [&](int i) {
         const size_t first = steps * i / parts, last = steps * (i + 1) / parts;
         kernels_.depthwise({x + first * s.stride * s.in, s.kernel, s.dilation, s.stride, weights_.data(), bias_.data(),
-                            s.in, int(last - first), y + first * s.in, act_, slope_});
+                            s.in, int(last - first), y + first * s.in, activation_.function()});
     });
     move(state, in, steps);
 }
@@ -148,9 +149,10 @@ ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel
     matrix_ = std::make_unique<Matrix>(kernels, taps_ * in_group, ranges, value, start);
     batch = batch_rows(matrix_->bytes());
     limit = std::max(batch, piece_rows(size_t(stride) * out));
+    rows_ = stride;
 }
 
-std::unique_ptr<State> ConvTranspose::start(Rows& in) const {
+std::unique_ptr<State> ConvTranspose::start(Rows& in, Seed) const {
     in.append_zeros(taps_ - 1);
     return std::make_unique<CountState>();
 }
@@ -164,7 +166,8 @@ void ConvTranspose::finish(State&, Rows& in) const { in.append_zeros((tail_rows_
 void ConvTranspose::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
     auto& state = static_cast<CountState&>(s);
     const ptrdiff_t row = in_channels;
-    const Matrix::Output output{out.append(steps * stride_), ptrdiff_t(stride_) * out_channels, nullptr, 0, act_, slope_};
+    const Matrix::Output output{out.append(steps * stride_), ptrdiff_t(stride_) * out_channels, nullptr, 0,
+                                activation_.function()};
     thread_local std::vector<Segment> segments;
     segments.clear();
     if (groups_ == 1)
@@ -177,29 +180,29 @@ void ConvTranspose::run(State& s, Rows& in, Rows& out, size_t steps, int threads
     if (state.finished && in.size() < size_t(taps_) && tail_rows_ % stride_) out.drop_last(stride_ - tail_rows_ % stride_);
 }
 
-// ---- Elementwise and normalisation -------------------------------------------------------------------------------
+// ---- Activations -------------------------------------------------------------------------------------------------
 
-void Activation::run(State&, Rows& in, Rows& out, size_t steps, int) const {
-    kernels_.activate(in.row(0), out.append(steps), steps * in_channels, act_, slope_);
-    in.drop(steps);
+Activation::Activation(const std::vector<float>& alpha) : alpha_(alpha) {
+    const size_t padded = alpha.size() + 16;  // so that whole vectors can be read from any channel on
+    parameters_ = std::make_shared<Floats>(2 * padded);
+    float* p = parameters_->data();
+    std::fill_n(p, 2 * padded, 0.0f);
+    for (size_t i = 0; i < alpha.size(); i++) {
+        p[i] = alpha[i];
+        p[padded + i] = 1.0f / (alpha[i] + 1e-9f);
+    }
+    function_ = {Act::snake, 0, p, p + padded};
 }
 
-LayerNorm::LayerNorm(const Kernels& kernels, int channels, Tensor weight, Tensor bias, float eps)
-    : Layer(channels, channels), kernels_(kernels), weight_(channels), bias_(channels), eps_(eps) {
-    std::copy_n(weight.data, channels, weight_.data());
-    std::copy_n(bias.data, channels, bias_.data());
-    limit = piece_rows(channels);
+Activation Activation::repeated(int times) const {
+    if (alpha_.empty() || times == 1) return *this;
+    std::vector<float> all;
+    for (int i = 0; i < times; i++) all.insert(all.end(), alpha_.begin(), alpha_.end());
+    return Activation(all);
 }
 
-void LayerNorm::run(State&, Rows& in, Rows& out, size_t steps, int threads) const {
-    const float* x = in.row(0);
-    float* y = out.append(steps);
-    const size_t parts = std::min<size_t>(threads, steps);
-    parallel(int(parts), [&](int i) {
-        const size_t first = steps * i / parts, last = steps * (i + 1) / parts;
-        kernels_.layer_norm(x + first * in_channels, int(last - first), in_channels, weight_.data(), bias_.data(), eps_,
-                            y + first * in_channels);
-    });
+void Elementwise::run(State&, Rows& in, Rows& out, size_t steps, int) const {
+    kernels_.activate(in.row(0), out.append(steps), steps, in_channels, activation_.function());
     in.drop(steps);
 }
 
@@ -220,9 +223,9 @@ Residual::Residual(std::unique_ptr<Sequence> body, std::unique_ptr<Conv> last)
     limit = std::max(batch, piece_rows(in_channels));
 }
 
-std::unique_ptr<State> Residual::start(Rows&) const {
-    auto state = std::make_unique<ResidualState>(body_->start());
-    state->last = last_->start(state->body.queues.back());
+std::unique_ptr<State> Residual::start(Rows&, Seed seed) const {
+    auto state = std::make_unique<ResidualState>(body_->start(seed));
+    state->last = last_->start(state->body.queues.back(), seed);
     return state;
 }
 
@@ -250,9 +253,57 @@ void Residual::run(State& s, Rows& in, Rows& out, size_t steps, int threads) con
     state.fed -= rows;
 }
 
+// ---- Sum ---------------------------------------------------------------------------------------------------------
+
+namespace {
+struct SumState : State {
+    std::vector<Sequence::State> branches;
+    bool ended() const { return branches.front().queues.front().ended; }
+};
+}  // namespace
+
+Sum::Sum(std::vector<std::unique_ptr<Sequence>> branches)
+    : Layer(branches.front()->in_channels, branches.front()->out_channels()), branches_(std::move(branches)) {
+    for (const auto& branch : branches_) batch = std::max(batch, branch->batch());
+    limit = std::max(batch, piece_rows(in_channels));
+}
+
+std::unique_ptr<State> Sum::start(Rows&, Seed seed) const {
+    auto state = std::make_unique<SumState>();
+    for (const auto& branch : branches_) state->branches.push_back(branch->start(seed));
+    return state;
+}
+
+size_t Sum::ready(const State& s, const Rows& in) const {
+    const auto& state = static_cast<const SumState&>(s);
+    return in.size() + (state.finished && !state.ended() ? 1 : 0);  // one more step, that of the end
+}
+
+void Sum::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
+    auto& state = static_cast<SumState&>(s);
+    const size_t count = std::min(steps, in.size());
+    const bool end = state.finished && steps > in.size();
+    size_t given = SIZE_MAX;
+    for (size_t i = 0; i < branches_.size(); i++) {
+        Sequence::State& branch = state.branches[i];
+        if (count) branches_[i]->append(branch, in.row(0), count);
+        branch.queues.front().ended = end;
+        branches_[i]->advance(branch, threads);
+        given = std::min(given, branch.queues.back().size());
+    }
+    in.drop(count);
+    float* y = out.append(given);
+    for (size_t i = 0; i < branches_.size(); i++) {
+        Rows& rows = state.branches[i].queues.back();
+        const float* x = rows.row(0);
+        for (size_t j = 0; j < given * out_channels; j++) y[j] = i ? y[j] + x[j] : x[j];
+        rows.drop(given);
+    }
+}
+
 // ---- The ends of a signal ----------------------------------------------------------------------------------------
 
-std::unique_ptr<State> PadEnd::start(Rows&) const { return std::make_unique<CountState>(); }
+std::unique_ptr<State> PadEnd::start(Rows&, Seed) const { return std::make_unique<CountState>(); }
 
 void PadEnd::finish(State& s, Rows& in) const {
     const size_t total = static_cast<CountState&>(s).rows + in.size();
@@ -265,7 +316,12 @@ void PadEnd::run(State& s, Rows& in, Rows& out, size_t steps, int) const {
     in.drop(steps);
 }
 
-std::unique_ptr<State> TrimStart::start(Rows&) const { return std::make_unique<CountState>(); }
+void TrimEnd::run(State&, Rows& in, Rows& out, size_t steps, int) const {
+    std::memcpy(out.append(steps), in.row(0), steps * in_channels * sizeof(float));
+    in.drop(steps);
+}
+
+std::unique_ptr<State> TrimStart::start(Rows&, Seed) const { return std::make_unique<CountState>(); }
 
 void TrimStart::run(State& s, Rows& in, Rows& out, size_t steps, int) const {
     auto& state = static_cast<CountState&>(s);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "kernels.h"
@@ -11,6 +12,27 @@
 #include "rows.h"
 
 namespace wavcodes {
+
+// What a stream's noise is made from; none: no noise.
+using Seed = std::optional<uint64_t>;
+
+// A Pointwise with the memory of its parameters.
+class Activation {
+   public:
+    Activation() = default;
+    Activation(Act act, float slope) : function_{act, slope} {}
+    // Snake, with the alpha of each channel
+    explicit Activation(const std::vector<float>& alpha);
+    bool none() const { return function_.act == Act::none; }
+    const Pointwise& function() const { return function_; }
+    // The same for rows that stand `times` to a row.
+    Activation repeated(int times) const;
+
+   private:
+    Pointwise function_;
+    std::vector<float> alpha_;
+    std::shared_ptr<Floats> parameters_;
+};
 
 struct State {
     virtual ~State() = default;
@@ -27,20 +49,25 @@ class Layer {
     Layer(int in, int out) : in_channels(in), out_channels(out) {}
     virtual ~Layer() = default;
 
-    virtual std::unique_ptr<State> start(Rows&) const { return std::make_unique<State>(); }
+    virtual std::unique_ptr<State> start(Rows&, Seed) const { return std::make_unique<State>(); }
     // How many steps can be computed from the rows that are there (a step is one row, of input or of output).
     virtual size_t ready(const State&, const Rows& in) const { return in.size(); }
     // Called once, when the last row of the input is there: pads it.
     virtual void finish(State&, Rows&) const {}
     // Computes `steps` steps: takes rows from `in`, appends rows to `out`.
     virtual void run(State&, Rows& in, Rows& out, size_t steps, int threads) const = 0;
-    // Makes `act` part of this layer if it can; an activation is then no layer of its own.
-    virtual bool fuse(Act, float) { return false; }
+    // Makes an activation part of this layer if it can; it is then no layer of its own.
+    virtual bool fuse(const Activation&) { return false; }
 
     const int in_channels, out_channels;
     size_t batch = 1;         // fewer steps than this wait for more, until there is no more in this push
     size_t limit = SIZE_MAX;  // more steps than this are computed in several pieces, to stay in the cache
 };
+
+// Rows of a piece of work whose rows have that many values: it stays in the second-level cache.
+size_t piece_rows(size_t values_per_row);
+// Rows that a layer with weights of that size waits for.
+size_t batch_rows(size_t bytes);
 
 class Sequence {
    public:
@@ -54,12 +81,12 @@ class Sequence {
     Sequence(const Sequence&) = delete;
     int out_channels() const { return layers_.empty() ? in_channels : layers_.back()->out_channels; }
     void add(std::unique_ptr<Layer> layer);
-    void add_activation(Act act, float slope);
+    void add_activation(const Activation&);
     // From now on there are streams: add() throws.
     void freeze() { frozen_ = true; }
     size_t batch() const;
 
-    State start() const;
+    State start(Seed = {}) const;
     // Appends rows to the input. The activation that a sequence may begin with is applied on the way.
     void append(State&, const float* rows, size_t count) const;
     // Runs all layers on all that queues[0] holds.
@@ -71,14 +98,16 @@ class Sequence {
    private:
     void advance_from(State&, size_t index, bool drain, int threads) const;
     std::vector<std::unique_ptr<Layer>> layers_;
-    Act first_act_ = Act::none;
-    float first_slope_ = 0;
+    Activation first_;
     bool frozen_ = false;
 };
 
+enum class Padding { zeros, reflect, replicate };
+
 struct ConvShape {
     int in, out, kernel, stride, dilation, groups, left, right;
-    bool reflect, complete;
+    Padding padding;
+    bool complete;
     int span() const { return (kernel - 1) * dilation + 1; }
 };
 
@@ -86,23 +115,22 @@ struct ConvShape {
 class Fusing : public Layer {
    public:
     using Layer::Layer;
-    bool fuse(Act act, float slope) override {
-        if (act_ != Act::none) return false;
-        act_ = act;
-        slope_ = slope;
+    bool fuse(const Activation& activation) override {
+        if (!activation_.none()) return false;
+        activation_ = activation.repeated(rows_);
         return true;
     }
 
    protected:
-    Act act_ = Act::none;
-    float slope_ = 0;
+    Activation activation_;
+    int rows_ = 1;  // that the layer computes side by side, as one
 };
 
 // A layer whose output rows each see a window of input rows: the padding at both ends, and where the window stands.
 class Windowed : public Fusing {
    public:
     explicit Windowed(const ConvShape& shape) : Fusing(shape.in, shape.out), shape_(shape) {}
-    std::unique_ptr<State> start(Rows&) const override;
+    std::unique_ptr<State> start(Rows&, Seed) const override;
     size_t ready(const State&, const Rows&) const override;
     void finish(State&, Rows&) const override;
 
@@ -121,6 +149,10 @@ class Conv : public Windowed {
     void run(State& s, Rows& in, Rows& out, size_t steps, int threads) const override {
         run_with(s, in, out, steps, threads, nullptr);
     }
+    bool fuse(const Activation& activation) override {
+        wide_activation_ = activation.repeated(std::max(wide_rows_, 1));
+        return Windowed::fuse(activation);
+    }
     // As run, with the rows of a residual branch: added as they are, or through the shortcut's weights.
     void run_with(State&, Rows& in, Rows& out, size_t steps, int threads, const float* skip) const;
 
@@ -129,6 +161,7 @@ class Conv : public Windowed {
     std::unique_ptr<Matrix> matrix_;
     std::unique_ptr<Matrix> wide_;  // `wide_rows_` rows of a narrow output in one
     int wide_rows_ = 0;
+    Activation wide_activation_;
 };
 
 class DepthwiseConv : public Windowed {
@@ -148,7 +181,7 @@ class ConvTranspose : public Fusing {
     // weight (in, out / groups, kernel)
     ConvTranspose(const Kernels&, int in, int out, int kernel, int stride, int groups, int trim_right, Tensor weight,
                   Tensor bias);
-    std::unique_ptr<State> start(Rows&) const override;
+    std::unique_ptr<State> start(Rows&, Seed) const override;
     size_t ready(const State&, const Rows&) const override;
     void finish(State&, Rows&) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
@@ -158,27 +191,16 @@ class ConvTranspose : public Fusing {
     std::unique_ptr<Matrix> matrix_;
 };
 
-class Activation : public Layer {
+// An activation that no layer took in.
+class Elementwise : public Layer {
    public:
-    Activation(const Kernels& kernels, int channels, Act act, float slope)
-        : Layer(channels, channels), kernels_(kernels), act_(act), slope_(slope) {}
+    Elementwise(const Kernels& kernels, int channels, const Activation& activation)
+        : Layer(channels, channels), kernels_(kernels), activation_(activation) {}
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
    private:
     const Kernels& kernels_;
-    Act act_;
-    float slope_;
-};
-
-class LayerNorm : public Layer {
-   public:
-    LayerNorm(const Kernels&, int channels, Tensor weight, Tensor bias, float eps);
-    void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
-
-   private:
-    const Kernels& kernels_;
-    Floats weight_, bias_;
-    float eps_;
+    const Activation activation_;
 };
 
 // Stacked LSTM layers, plus their input.
@@ -188,7 +210,7 @@ class Lstm : public Layer {
         Tensor input, hidden, input_bias, hidden_bias;
     };
     Lstm(const Kernels&, int channels, const std::vector<Weights>&);
-    std::unique_ptr<State> start(Rows&) const override;
+    std::unique_ptr<State> start(Rows&, Seed) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
    private:
@@ -211,21 +233,33 @@ class Lstm : public Layer {
 class Residual : public Layer {
    public:
     Residual(std::unique_ptr<Sequence> body, std::unique_ptr<Conv> last);
-    std::unique_ptr<State> start(Rows&) const override;
+    std::unique_ptr<State> start(Rows&, Seed) const override;
     size_t ready(const State&, const Rows&) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
-    bool fuse(Act act, float slope) override { return last_->fuse(act, slope); }
+    bool fuse(const Activation& activation) override { return last_->fuse(activation); }
 
    private:
     std::unique_ptr<Sequence> body_;  // all but the last convolution
     std::unique_ptr<Conv> last_;
 };
 
+// The sum of what several sequences make of the signal; they may give it with different delays.
+class Sum : public Layer {
+   public:
+    explicit Sum(std::vector<std::unique_ptr<Sequence>> branches);
+    std::unique_ptr<State> start(Rows&, Seed) const override;
+    size_t ready(const State&, const Rows&) const override;
+    void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
+
+   private:
+    std::vector<std::unique_ptr<Sequence>> branches_;
+};
+
 class PadEnd : public Layer {
    public:
     PadEnd(int channels, size_t multiple, size_t extra)
         : Layer(channels, channels), multiple_(multiple), extra_(extra) {}
-    std::unique_ptr<State> start(Rows&) const override;
+    std::unique_ptr<State> start(Rows&, Seed) const override;
     void finish(State&, Rows&) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
@@ -233,10 +267,20 @@ class PadEnd : public Layer {
     size_t multiple_, extra_;
 };
 
+class TrimEnd : public Layer {
+   public:
+    TrimEnd(int channels, size_t rows) : Layer(channels, channels), rows_(rows) {}
+    size_t ready(const State&, const Rows& in) const override { return in.size() - std::min(in.size(), rows_); }
+    void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
+
+   private:
+    size_t rows_;
+};
+
 class TrimStart : public Layer {
    public:
     TrimStart(int channels, size_t rows) : Layer(channels, channels), rows_(rows) {}
-    std::unique_ptr<State> start(Rows&) const override;
+    std::unique_ptr<State> start(Rows&, Seed) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
    private:

@@ -50,7 +50,7 @@ void Matrix::apply_range(std::span<const Segment> segments, int fixed, int first
         const float* add = output.add ? output.add + first_row * output.add_stride + panel.column : nullptr;
         kernels_.product({moved.data(), int(moved.size()), floats_.data() + panel.weights,
                           floats_.data() + panel.bias, panel.vectors, rows, output.out + first_row * output.stride + panel.column, output.stride, panel.width, add,
-                          output.add_stride, output.act, output.slope, scratch.data()});
+                          output.add_stride, output.function.from(panel.column), scratch.data()});
     }
 }
 

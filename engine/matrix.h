@@ -27,12 +27,11 @@ class Matrix {
     struct Output {
         float* out;
         ptrdiff_t stride;
-        const float* add = nullptr;  // rows to add before the activation
+        const float* add = nullptr;  // rows to add before the activation; not those of `out`
         ptrdiff_t add_stride = 0;
-        Act act = Act::none;
-        float slope = 0;
+        Pointwise function = {};
     };
-    // out[t] = act(add[t] + bias + window(t) * weights) for t < rows. Each segment is moved by its panel's `input`,
+    // out[t] = function(add[t] + bias + window(t) * weights) for t < rows. Each segment is moved by its panel's `input`,
     // except for the last `fixed` segments. Threads share out rows, or panels where rows are few.
     void apply(std::span<const Segment> segments, int fixed, int rows, const Output& output, int threads) const;
 

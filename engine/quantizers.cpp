@@ -1,6 +1,7 @@
 #include "quantizers.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "threads.h"
 
@@ -16,86 +17,174 @@ double squared_norm(const float* x, int n) {
     return sum;
 }
 
+std::unique_ptr<Matrix> matrix(const Kernels& kernels, int inputs, int outputs, const float* weight, const float* bias) {
+    return std::make_unique<Matrix>(
+        kernels, inputs, std::vector<ColumnRange>{{0, outputs, 0}},
+        [&](int i, int j) { return weight[size_t(j) * inputs + i]; }, [&](int j) { return bias ? bias[j] : 0.0f; });
+}
+
+void apply(const Matrix& matrix, int inputs, const float* x, size_t rows, float* y) {
+    const Segment segment{x, inputs, inputs};
+    matrix.apply({&segment, 1}, 0, int(rows), {y, matrix.columns()}, 1);
+}
+
+// The mean of every `stride` rows.
+void pool(const float* x, int rows, int dim, int stride, float* y) {
+    const float share = 1.0f / float(stride);
+    for (int t = 0; t < rows / stride; t++, x += stride * dim, y += dim)
+        for (int i = 0; i < dim; i++) {
+            float sum = 0;
+            for (int s = 0; s < stride; s++) sum += x[s * dim + i];
+            y[i] = sum * share;
+        }
+}
+
 }  // namespace
 
+Group& Quantizer::group() {
+    if (groups_.empty()) groups_.push_back({dim_, nullptr, nullptr, {}});
+    return groups_.back();
+}
+
+void Quantizer::add_group(int width, const float* in_weight, const float* out_weight) {
+    groups_.push_back({width, matrix(kernels_, dim_, width, in_weight, nullptr),
+                       matrix(kernels_, width, dim_, out_weight, nullptr), {}});
+}
+
 void Quantizer::add_euclidean(const float* codebook) {
-    Book book;
+    const int dim = group().dim;
+    Book book{1, nullptr, nullptr, {}};
     // |x - e|^2 is least where x e - |e|^2 / 2 is greatest.
-    book.scores = std::make_unique<Matrix>(
-        kernels_, dim_, std::vector<ColumnRange>{{0, size_, 0}},
-        [&](int i, int j) { return codebook[size_t(j) * dim_ + i]; },
-        [&](int j) { return float(-0.5 * squared_norm(codebook + size_t(j) * dim_, dim_)); });
-    book.entries = Floats(size_t(size_) * dim_);
-    std::copy_n(codebook, size_t(size_) * dim_, book.entries.data());
-    books_.push_back(std::move(book));
+    std::vector<float> halves(size_);
+    for (int j = 0; j < size_; j++) halves[j] = float(-0.5 * squared_norm(codebook + size_t(j) * dim, dim));
+    book.scores = matrix(kernels_, dim, size_, codebook, halves.data());
+    book.entries = Floats(size_t(size_) * dim);
+    std::copy_n(codebook, size_t(size_) * dim, book.entries.data());
+    group().books.push_back(std::move(book));
 }
 
-void Quantizer::add_cosine(int width, const float* in_weight, const float* in_bias, const float* out_weight,
+void Quantizer::add_cosine(int stride, int width, const float* in_weight, const float* in_bias, const float* out_weight,
                            const float* out_bias, const float* codebook) {
-    Book book;
-    book.projection = std::make_unique<Matrix>(
-        kernels_, dim_, std::vector<ColumnRange>{{0, width, 0}},
-        [&](int i, int j) { return in_weight[size_t(j) * dim_ + i]; }, [&](int j) { return in_bias[j]; });
+    const int dim = group().dim;
+    Book book{stride, matrix(kernels_, dim, width, in_weight, in_bias), nullptr, Floats(size_t(size_) * dim)};
     // The length of x does not change which angle is the smallest, so only the entries are normalised.
-    std::vector<float> inverse(size_);
-    for (int j = 0; j < size_; j++)
-        inverse[j] = float(1 / std::max(std::sqrt(squared_norm(codebook + size_t(j) * width, width)), 1e-12));
-    book.scores = std::make_unique<Matrix>(
-        kernels_, width, std::vector<ColumnRange>{{0, size_, 0}},
-        [&](int i, int j) { return codebook[size_t(j) * width + i] * inverse[j]; }, [](int) { return 0.0f; });
-    const Matrix back(
-        kernels_, width, {{0, dim_, 0}}, [&](int i, int j) { return out_weight[size_t(j) * width + i]; },
-        [&](int j) { return out_bias[j]; });
-    book.entries = Floats(size_t(size_) * dim_);
-    const Segment rows{codebook, width, width};
-    back.apply({&rows, 1}, 0, size_, {book.entries.data(), dim_}, 1);
-    books_.push_back(std::move(book));
+    std::vector<float> normal(size_t(size_) * width);
+    for (int j = 0; j < size_; j++) {
+        const float* entry = codebook + size_t(j) * width;
+        const float inverse = float(1 / std::max(std::sqrt(squared_norm(entry, width)), 1e-12));
+        for (int i = 0; i < width; i++) normal[size_t(j) * width + i] = entry[i] * inverse;
+    }
+    book.scores = matrix(kernels_, width, size_, normal.data(), nullptr);
+    apply(*matrix(kernels_, width, dim, out_weight, out_bias), width, codebook, size_, book.entries.data());
+    group().books.push_back(std::move(book));
 }
 
-void Quantizer::encode_block(const float* latent, int rows, int num_codebooks, int32_t* codes) const {
-    thread_local Floats residuals, projections, all_scores;
-    float* residual = residuals.room(size_t(block_rows) * dim_);
-    float* scores = all_scores.room(size_t(block_rows) * size_);
-    std::copy_n(latent, size_t(rows) * dim_, residual);
-    for (int k = 0; k < num_codebooks; k++) {
-        const Book& book = books_[k];
-        Segment searched{residual, dim_, dim_};
+int Quantizer::num_codebooks() const {
+    size_t count = 0;
+    for (const Group& g : groups_) count += g.books.size();
+    return int(count);
+}
+
+template <class Visit>
+void Quantizer::each_book(int num_codebooks, Visit visit) const {
+    for (const Group& g : groups_)
+        for (const Book& book : g.books)
+            if (num_codebooks-- > 0) visit(g, book);
+}
+
+int Quantizer::cycle(int num_codebooks) const {
+    int cycle = 1;
+    each_book(num_codebooks, [&](const Group&, const Book& book) { cycle = std::lcm(cycle, book.stride); });
+    return cycle;
+}
+
+size_t Quantizer::num_codes(size_t rows, int num_codebooks) const {
+    size_t codes = 0;
+    each_book(num_codebooks, [&](const Group&, const Book& book) { codes += rows / book.stride; });
+    return codes;
+}
+
+// Codes of `rows` rows from row `first` of `all_rows` on.
+void Quantizer::encode_block(const float* latent, size_t first, int rows, size_t all_rows, int num_codebooks,
+                             int32_t* codes) const {
+    thread_local Floats residuals, means, projections, all_scores;
+    float* scores = all_scores.room(size_t(rows) * size_);
+    float* residual = nullptr;
+    const Group* current = nullptr;
+    each_book(num_codebooks, [&](const Group& g, const Book& book) {
+        const int dim = g.dim, count = rows / book.stride;
+        if (current != &g) {
+            current = &g;
+            residual = residuals.room(size_t(rows) * dim);
+            if (g.in)
+                apply(*g.in, dim_, latent, rows, residual);
+            else
+                std::copy_n(latent, size_t(rows) * dim, residual);
+        }
+        const float* searched = residual;
+        if (book.stride > 1) {
+            float* mean = means.room(size_t(rows) * dim);
+            pool(residual, rows, dim, book.stride, mean);
+            searched = mean;
+        }
+        int width = dim;
         if (book.projection) {
-            const int width = book.projection->columns();
-            float* projected = projections.room(size_t(block_rows) * width);
-            book.projection->apply({&searched, 1}, 0, rows, {projected, width}, 1);
-            searched = {projected, width, width};
+            width = book.projection->columns();
+            float* projected = projections.room(size_t(rows) * width);
+            apply(*book.projection, dim, searched, count, projected);
+            searched = projected;
         }
-        book.scores->apply({&searched, 1}, 0, rows, {scores, size_}, 1);
-        for (int t = 0; t < rows; t++) {
+        apply(*book.scores, width, searched, count, scores);
+        for (int t = 0; t < count; t++) {
             const int code = kernels_.argmax(scores + size_t(t) * size_, size_);
-            codes[size_t(t) * num_codebooks + k] = code;
-            const float* entry = book.entries.data() + size_t(code) * dim_;
-            float* row = residual + size_t(t) * dim_;
-            for (int i = 0; i < dim_; i++) row[i] -= entry[i];
+            codes[first / book.stride + t] = code;
+            const float* entry = book.entries.data() + size_t(code) * dim;
+            float* row = residual + size_t(t) * book.stride * dim;
+            for (int s = 0; s < book.stride; s++, row += dim)
+                for (int i = 0; i < dim; i++) row[i] -= entry[i];
         }
-    }
+        codes += all_rows / book.stride;
+    });
 }
 
 void Quantizer::encode(const float* latent, size_t rows, int num_codebooks, int32_t* codes, int threads) const {
-    const size_t blocks = (rows + block_rows - 1) / block_rows;
+    const size_t cycles = size_t(cycle(num_codebooks)), block = (block_rows + cycles - 1) / cycles * cycles;
+    const size_t blocks = (rows + block - 1) / block;
     const int parts = int(std::min<size_t>(threads, std::max<size_t>(blocks, 1)));
     parallel(parts, [&](int part) {
         for (size_t b = blocks * part / parts; b < blocks * (part + 1) / parts; b++) {
-            const size_t first = b * block_rows;
-            encode_block(latent + first * dim_, int(std::min<size_t>(block_rows, rows - first)), num_codebooks,
-                         codes + first * num_codebooks);
+            const size_t first = b * block;
+            encode_block(latent + first * dim_, first, int(std::min(block, rows - first)), rows, num_codebooks, codes);
         }
     });
 }
 
-void Quantizer::decode(const int32_t* codes, size_t rows, int num_codebooks, float* latent) const {
-    for (size_t t = 0; t < rows; t++) {
-        float* row = latent + t * dim_;
-        std::fill_n(row, dim_, 0.0f);
-        for (int k = 0; k < num_codebooks; k++) {
-            const float* entry = books_[k].entries.data() + size_t(codes[t * num_codebooks + k]) * dim_;
-            for (int i = 0; i < dim_; i++) row[i] += entry[i];
+void Quantizer::decode(const int32_t* codes, size_t rows, int num_codebooks, float* latent, int threads) const {
+    std::fill_n(latent, rows * dim_, 0.0f);
+    size_t done = 0;
+    for (const Group& g : groups_) {
+        const size_t books = std::min(g.books.size(), size_t(num_codebooks) - done);
+        if (books == 0) break;
+        done += books;
+        Floats projected;
+        float* sum = latent;
+        if (g.out) {
+            sum = projected.room(rows * g.dim);
+            std::fill_n(sum, rows * g.dim, 0.0f);
+        }
+        for (size_t k = 0; k < books; k++) {
+            const Book& book = g.books[k];
+            for (size_t t = 0; t < rows; t++) {
+                const float* entry = book.entries.data() + size_t(codes[t / book.stride]) * g.dim;
+                for (int i = 0; i < g.dim; i++) sum[t * g.dim + i] += entry[i];
+            }
+            codes += rows / book.stride;
+        }
+        if (g.out) {
+            Floats part(rows * dim_);
+            const Segment segment{sum, g.dim, g.dim};
+            g.out->apply({&segment, 1}, 0, int(rows), {part.data(), dim_}, threads);
+            for (size_t i = 0; i < rows * dim_; i++) latent[i] += part.data()[i];
         }
     }
 }

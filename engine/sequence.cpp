@@ -10,15 +10,14 @@ void Sequence::add(std::unique_ptr<Layer> layer) {
     layers_.push_back(std::move(layer));
 }
 
-void Sequence::add_activation(Act act, float slope) {
+void Sequence::add_activation(const Activation& activation) {
     if (frozen_) throw std::logic_error("this sequence has streams; it cannot grow any more");
-    if (layers_.empty() && first_act_ == Act::none) {
-        first_act_ = act;
-        first_slope_ = slope;
+    if (layers_.empty() && first_.none()) {
+        first_ = activation;
         return;
     }
-    if (!layers_.empty() && layers_.back()->fuse(act, slope)) return;
-    add(std::make_unique<Activation>(kernels, out_channels(), act, slope));
+    if (!layers_.empty() && layers_.back()->fuse(activation)) return;
+    add(std::make_unique<Elementwise>(kernels, out_channels(), activation));
 }
 
 size_t Sequence::batch() const {
@@ -27,23 +26,22 @@ size_t Sequence::batch() const {
     return most;
 }
 
-Sequence::State Sequence::start() const {
+Sequence::State Sequence::start(Seed seed) const {
     State state;
     state.queues.emplace_back(in_channels);
     for (const auto& layer : layers_) {
-        state.layers.push_back(layer->start(state.queues.back()));
+        state.layers.push_back(layer->start(state.queues.back(), seed));
         state.queues.emplace_back(layer->out_channels);
     }
     return state;
 }
 
 void Sequence::append(State& state, const float* rows, size_t count) const {
-    const size_t values = count * in_channels;
     float* in = state.queues.front().append(count);
-    if (first_act_ == Act::none)
-        std::memcpy(in, rows, values * sizeof(float));
+    if (first_.none())
+        std::memcpy(in, rows, count * in_channels * sizeof(float));
     else
-        kernels.activate(rows, in, values, first_act_, first_slope_);
+        kernels.activate(rows, in, count, in_channels, first_.function());
 }
 
 void Sequence::advance(State& state, int threads) const { advance_from(state, 0, true, threads); }

@@ -11,23 +11,29 @@ struct WindowState : State {
     size_t head = 0;     // first row of the next window within the queue; the rows before it serve as a mirror at the end
 };
 
-// Rows of history that the mirrored padding at the end may need.
-size_t mirror_rows(const ConvShape& s) { return s.reflect ? s.right + s.stride : 0; }
+// Rows of history that the padding at the end may be made of.
+size_t end_rows(const ConvShape& s) {
+    return s.padding == Padding::reflect ? s.right + s.stride : s.padding == Padding::replicate ? 1 : 0;
+}
+
+// Rows that must be there before padding of `n` rows can be made of them.
+size_t source_rows(Padding padding, size_t n) { return padding == Padding::reflect ? n + 1 : 1; }
 
 size_t windows(const ConvShape& s, size_t rows) { return rows < size_t(s.span()) ? 0 : (rows - s.span()) / s.stride + 1; }
 
-// Puts the mirror image of the first rows in front of them.
-void mirror_start(Rows& in, size_t left) {
+// Puts the mirror image of the first rows, or copies of the first one, in front of them.
+void pad_start(Rows& in, Padding padding, size_t left) {
     const size_t bytes = in.channels() * sizeof(float);
     in.prepend(left);
-    for (size_t i = 1; i <= left; i++) std::memcpy(in.row(left - i), in.row(left + i), bytes);
+    for (size_t i = 1; i <= left; i++)
+        std::memcpy(in.row(left - i), in.row(left + (padding == Padding::reflect ? i : 0)), bytes);
 }
 
 }  // namespace
 
-std::unique_ptr<State> Windowed::start(Rows& in) const {
+std::unique_ptr<State> Windowed::start(Rows& in, Seed) const {
     auto state = std::make_unique<WindowState>();
-    if (!shape_.reflect || shape_.left == 0) {
+    if (shape_.padding == Padding::zeros || shape_.left == 0) {
         in.append_zeros(shape_.left);
         state->started = true;
     }
@@ -36,13 +42,14 @@ std::unique_ptr<State> Windowed::start(Rows& in) const {
 
 size_t Windowed::ready(const State& s, const Rows& in) const {
     const auto& state = static_cast<const WindowState&>(s);
-    if (!state.started) return in.size() > size_t(shape_.left) ? windows(shape_, in.size() + shape_.left) : 0;
+    if (!state.started)
+        return in.size() < source_rows(shape_.padding, shape_.left) ? 0 : windows(shape_, in.size() + shape_.left);
     return in.size() > state.head ? windows(shape_, in.size() - state.head) : 0;
 }
 
 const float* Windowed::window(State& s, Rows& in) const {
     auto& state = static_cast<WindowState&>(s);
-    if (!state.started) mirror_start(in, shape_.left);
+    if (!state.started) pad_start(in, shape_.padding, shape_.left);
     state.started = true;
     return in.row(state.head);
 }
@@ -52,7 +59,7 @@ void Windowed::move(State& s, Rows& in, size_t steps) const {
     state.steps += steps;
     state.head += steps * shape_.stride;
     // A stride longer than the kernel can step beyond the rows that are there.
-    const size_t keep = mirror_rows(shape_), present = in.size();
+    const size_t keep = end_rows(shape_), present = in.size();
     const size_t gone = std::min(state.head - std::min(state.head, keep), present - std::min(present, keep));
     in.drop(gone);
     state.head -= gone;
@@ -72,16 +79,17 @@ void Windowed::finish(State& s, Rows& in) const {
         else
             right += ((span - pending) % stride + stride) % stride;
     }
-    if (!shape_.reflect) return in.append_zeros(right);
+    if (shape_.padding == Padding::zeros) return in.append_zeros(right);
     const size_t real = state.dropped + in.size() - (state.started ? left : 0);
-    const size_t needed = std::max(state.started ? 0 : left, right) + 1;
+    const size_t needed = source_rows(shape_.padding, std::max(state.started ? 0 : left, right));
     const size_t extension = real < needed ? needed - real : 0;
     in.append_zeros(extension);
-    if (!state.started) mirror_start(in, left);
+    if (!state.started) pad_start(in, shape_.padding, left);
     state.started = true;
     const size_t last = in.size() - 1;
     in.append(right);
-    for (size_t i = 1; i <= right; i++) std::memcpy(in.row(last + i), in.row(last - i), bytes);
+    for (size_t i = 1; i <= right; i++)
+        std::memcpy(in.row(last + i), in.row(last - (shape_.padding == Padding::reflect ? i : 0)), bytes);
     in.drop_last(extension);
 }
 

@@ -6,10 +6,8 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import peers
 import pytest
 
 
@@ -29,36 +27,20 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def peer() -> Callable[[str], ModuleType]:
-    """Imports an upstream package that serves as an oracle: `peer("transformers")`."""
+def peer() -> Callable[..., Any]:
+    """Imports an upstream package that serves as an oracle: `peer("transformers")`.
 
-    def load(name: str) -> ModuleType:
+    `peer(name, make)` gives what `make()` makes of it.
+    """
+
+    def load(name: str, make: Callable[[], Any] | None = None) -> Any:
         try:
-            return importlib.import_module(name)
+            return importlib.import_module(name) if make is None else make()
         except ImportError:
             _missing("peers", f"the upstream package {name} is not installed (pip install 'wavcodes[peers]')")
             raise
 
     return load
-
-
-@pytest.fixture(scope="session")
-def random_encodec(
-    peer: Callable[[str], ModuleType], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[int], tuple[Any, Path]]:
-    """Upstream's EnCodec 24 kHz with the random weights of a seed, and the file of them: `random_encodec(seed)`."""
-    peer("transformers")
-    # On few cores its threads wait for each other longer than they work.
-    peer("torch").set_num_threads(1)
-    folder = tmp_path_factory.mktemp("encodec")
-    made: dict[int, tuple[Any, Path]] = {}
-
-    def make(seed: int) -> tuple[Any, Path]:
-        if seed not in made:
-            made[seed] = peers.encodec_peer(seed, folder)
-        return made[seed]
-
-    return make
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from peers_scaling import spread_out
 
-# The fields of `config.json` of facebook/encodec_24khz that bear on the network.
-ENCODEC_24KHZ: dict[str, Any] = {
+# The fields of the `config.json` of facebook/NAME that bear on the network; of 24 kHz, then what the others change.
+_ENCODEC_24KHZ: dict[str, Any] = {
     "audio_channels": 1,
     "chunk_length_s": None,
     "codebook_dim": 128,
@@ -36,31 +37,64 @@ ENCODEC_24KHZ: dict[str, Any] = {
     "upsampling_ratios": [8, 5, 4, 2],
     "use_causal_conv": True,
 }
+_ENCODEC: dict[str, dict[str, Any]] = {
+    "encodec_24khz": _ENCODEC_24KHZ,
+    "encodec_32khz": _ENCODEC_24KHZ
+    | {
+        "codebook_size": 2048,
+        "num_filters": 64,
+        "sampling_rate": 32000,
+        "target_bandwidths": [2.2],
+        "upsampling_ratios": [8, 5, 4, 4],
+        "use_causal_conv": False,
+        "use_conv_shortcut": False,
+    },
+    "encodec_48khz": _ENCODEC_24KHZ
+    | {
+        "audio_channels": 2,
+        "chunk_length_s": 1.0,
+        "norm_type": "time_group_norm",
+        "normalize": True,
+        "overlap": 0.01,
+        "sampling_rate": 48000,
+        "target_bandwidths": [3.0, 6.0, 12.0, 24.0],
+        "use_causal_conv": False,
+    },
+}
 
 
-def encodec_peer(seed: int, folder: Path) -> tuple[Any, Path]:
-    """A random EnCodec 24 kHz.
+def encodec_peer(seed: int, folder: Path, name: str = "encodec_24khz") -> tuple[Any, Path]:
+    """A random EnCodec.
 
     Args:
         seed: Decides all weights.
         folder: Where the safetensors file goes, with the tensor names of the published one.
+        name: `encodec_24khz`, `encodec_32khz` or `encodec_48khz`.
 
     Returns:
         The `transformers.EncodecModel`, in evaluation mode, and the path of the file.
     """
-    import torch
     from safetensors.numpy import save_file
     from transformers import EncodecConfig, EncodecModel
 
-    model = EncodecModel(EncodecConfig(**ENCODEC_24KHZ)).eval()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        latent = _scaled(model.encoder, torch.from_numpy(sound(seed, 48_000))[None, None], 1.0, generator)[0].T
-        quantized = _fill_codebooks(model.quantizer.layers, latent, generator)
-        _scaled(model.decoder, quantized.T[None], 0.2, generator)
-    path = folder / f"encodec_{seed}.safetensors"
-    save_file({_published(name): value.numpy() for name, value in model.state_dict().items()}, path)
+    model = EncodecModel(EncodecConfig(**_ENCODEC[name])).eval()
+    books = [layer.codebook.embed for layer in model.quantizer.layers]
+    randomize_encodec(model.encoder, books, model.decoder, model.config.audio_channels, seed)
+    path = folder / f"{name}_{seed}.safetensors"
+    save_file({_published(tensor): value.numpy() for tensor, value in model.state_dict().items()}, path)
     return model, path
+
+
+def randomize_encodec(encoder: Any, books: list[Any], decoder: Any, channels: int, seed: int) -> None:
+    """Draws all weights of an EnCodec, transformers' or Meta's: encoder, codebooks and decoder."""
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    audio = np.stack([sound(seed + channel, 48_000) for channel in range(channels)])
+    with torch.no_grad():
+        latent = scaled(encoder, torch.from_numpy(audio)[None], 1.0, generator)[0].T
+        quantized = _fill_codebooks(books, latent, generator)
+        scaled(decoder, quantized.T[None], 0.2, generator)
 
 
 def sound(seed: int, num_samples: int) -> np.ndarray:
@@ -70,44 +104,39 @@ def sound(seed: int, num_samples: int) -> np.ndarray:
     return (noise + 0.2 * np.sin(200 * time * (1 + 3 * time))).astype(np.float32)
 
 
-def _scaled(network: Any, x: Any, last_spread: float, generator: Any) -> Any:
+def scaled(network: Any, x: Any, last_spread: float, generator: Any) -> Any:
     """Draws all weights of an encoder or a decoder; its output for `x`."""
     import torch
 
-    convs = [m for m in network.modules() if isinstance(m, torch.nn.Conv1d | torch.nn.ConvTranspose1d)]
-
-    def scale(conv: Any, _: Any, y: Any) -> Any:
-        spread = last_spread if conv is convs[-1] else 1.0
-        linear = y - conv.bias[:, None]
-        factor = spread / linear.std()
-        conv.parametrizations.weight.original0.mul_(factor)
-        return linear * factor + conv.bias[:, None]
-
-    for parameter in network.parameters():
+    modules = list(network.modules())
+    convs = [m for m in modules if isinstance(m, torch.nn.Conv1d | torch.nn.ConvTranspose1d)]
+    norms = [m for m in modules if isinstance(m, torch.nn.GroupNorm)]
+    for name, parameter in network.named_parameters():
         parameter.copy_(torch.randn(parameter.shape, generator=generator))
-    for conv in convs:
-        conv.bias.mul_(0.1)
-    for module in network.modules():
+        if name.endswith("alpha"):  # of a Snake
+            parameter.mul_(0.2).add_(1)
+    for module in (*convs, *norms):
+        module.bias.mul_(0.1)
+    for norm in norms:
+        norm.weight.mul_(0.2).add_(1).mul_(last_spread if norm is norms[-1] else 1)
+    for module in modules:
         if isinstance(module, torch.nn.LSTM):
             for parameter in module.parameters():
                 parameter.mul_(1.5 * module.hidden_size**-0.5)
-    hooks = [conv.register_forward_hook(scale) for conv in convs]
-    y = network(x)
-    for hook in hooks:
-        hook.remove()
-    return y
+    with spread_out(network, spread=lambda conv: last_spread if conv is convs[-1] else 1.0):
+        return network(x)
 
 
-def _fill_codebooks(books: Any, latent: Any, generator: Any) -> Any:
+def _fill_codebooks(books: list[Any], latent: Any, generator: Any) -> Any:
     """Fills all books so that each shrinks what is left of `latent`, (T, D); what they make of it together."""
     import torch
 
     residual = latent
     for book in books:
-        mixture = torch.randn(len(book.codebook.embed), len(latent), generator=generator) / len(latent) ** 0.5
+        mixture = torch.randn(len(book), len(latent), generator=generator) / len(latent) ** 0.5
         # Spread like the residual; 0.3 of its size is about what 10 bits can tell of 128 dimensions.
         entries = 0.3 * mixture @ residual
-        book.codebook.embed.copy_(entries)
+        book.copy_(entries)
         residual = residual - entries[torch.cdist(residual, entries).argmin(1)]
     return latent - residual
 

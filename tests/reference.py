@@ -1,91 +1,51 @@
 """A second opinion on every layer of `wavcodes.graph`: whole signals, float64, numpy, written to be read and not to be
 fast. It shares nothing with the engine but the descriptions of the layers."""
 
-import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
+import reference_attention
 from numpy.typing import NDArray
+from reference_attention import NoiseSource
+from reference_quantizers import dequantize, margins, quantize, unexplained
 
 from wavcodes.graph import (
     Conv1d,
     ConvTranspose1d,
     Elu,
-    EuclideanRvq,
     Gelu,
+    GroupNorm,
     Layer,
     LayerNorm,
     LeakyRelu,
+    LocalAttention,
     Lstm,
+    Noise,
     PadEnd,
-    Quantizer,
     Residual,
+    Snake,
+    Sum,
     Tanh,
+    TransformerLayer,
+    TrimEnd,
     TrimStart,
 )
+
+__all__ = ["dequantize", "margins", "quantize", "run", "unexplained"]
 
 Array = NDArray[np.float64]
 Tensors = Mapping[str, NDArray[np.float32]]
 
-_erf = np.vectorize(math.erf, otypes=[np.float64])
 
-
-def run(layers: Iterable[Layer], tensors: Tensors, x: NDArray) -> Array:
-    """`layers` applied in turn to the whole signal `x`, (T, C)."""
+def run(layers: Iterable[Layer], tensors: Tensors, x: NDArray, noise: NoiseSource | None = None) -> Array:
+    """`layers` applied in turn to the whole signal `x`, (T, C); without a source of noise there is none."""
     x = np.asarray(x, np.float64)
     for layer in layers:
-        x = _apply(layer, tensors, x)
+        if isinstance(layer, Noise):
+            x = reference_attention.noise(layer, tensors, x, noise)
+        else:
+            x = _apply(layer, tensors, x)
     return x
-
-
-def quantize(quantizer: Quantizer, tensors: Tensors, latent: NDArray, num_codebooks: int) -> NDArray[np.int64]:
-    """Codes (T, K) of `latent` (T, D)."""
-    residual = np.array(latent, np.float64)
-    codes = np.empty((len(residual), num_codebooks), np.int64)
-    for k in range(num_codebooks):
-        codes[:, k] = _scores(quantizer, tensors, k, residual).argmin(1)
-        residual -= _entries(quantizer, tensors, k, codes[:, k])
-    return codes
-
-
-def dequantize(quantizer: Quantizer, tensors: Tensors, codes: NDArray) -> Array:
-    """Latent (T, D) of `codes` (T, K)."""
-    latent = np.zeros((len(codes), quantizer.dim))
-    for k in range(codes.shape[1]):
-        latent += _entries(quantizer, tensors, k, codes[:, k])
-    return latent
-
-
-def margins(quantizer: Quantizer, tensors: Tensors, latent: NDArray, codes: NDArray) -> Array:
-    """By how much each code (T, K) is better than the best other entry, given the codes in front of it.
-
-    In squared distance or, for `CosineRvq`, in cosine; negative where another entry would have been better.
-    """
-    residual = np.array(latent, np.float64)
-    margin = np.empty(codes.shape)
-    for k in range(codes.shape[1]):
-        scores = _scores(quantizer, tensors, k, residual)
-        chosen = np.take_along_axis(scores, codes[:, k : k + 1], 1)
-        np.put_along_axis(scores, codes[:, k : k + 1], np.inf, 1)
-        margin[:, k] = scores.min(1) - chosen[:, 0]
-        residual -= _entries(quantizer, tensors, k, codes[:, k])
-    return margin
-
-
-def _scores(quantizer: Quantizer, tensors: Tensors, k: int, residual: Array) -> Array:
-    """Of each row, for each entry of book `k`: lower is better."""
-    book = _get(tensors, f"{quantizer.name}.{k}.codebook")
-    if isinstance(quantizer, EuclideanRvq):
-        return (residual**2).sum(1, keepdims=True) - 2 * residual @ book.T + (book**2).sum(1)
-    return -_unit(_linear(tensors, f"{quantizer.name}.{k}.in_proj", residual)) @ _unit(book).T
-
-
-def _entries(quantizer: Quantizer, tensors: Tensors, k: int, codes: NDArray) -> Array:
-    """What codes of book `k` stand for, (T, D)."""
-    entries = _get(tensors, f"{quantizer.name}.{k}.codebook")[codes]
-    return (
-        entries if isinstance(quantizer, EuclideanRvq) else _linear(tensors, f"{quantizer.name}.{k}.out_proj", entries)
-    )
 
 
 def _apply(layer: Layer, tensors: Tensors, x: Array) -> Array:
@@ -96,14 +56,20 @@ def _apply(layer: Layer, tensors: Tensors, x: Array) -> Array:
             return _conv_transpose(layer, tensors, x)
         case Elu():
             return np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
+        case Snake():
+            alpha = _get(tensors, f"{layer.name}.alpha")
+            return x + np.sin(alpha * x) ** 2 / (alpha + 1e-9)
         case LeakyRelu():
             return np.where(x > 0, x, layer.slope * x)
         case Gelu():
-            return x * (1 + _erf(x / math.sqrt(2))) / 2
+            return reference_attention.gelu(x)
         case Tanh():
             return np.tanh(x)
         case LayerNorm():
             normal = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + layer.eps)
+            return normal * _get(tensors, f"{layer.name}.weight") + _get(tensors, f"{layer.name}.bias")
+        case GroupNorm():
+            normal = (x - x.mean()) / np.sqrt(x.var() + layer.eps)
             return normal * _get(tensors, f"{layer.name}.weight") + _get(tensors, f"{layer.name}.bias")
         case Lstm():
             y = x
@@ -113,10 +79,18 @@ def _apply(layer: Layer, tensors: Tensors, x: Array) -> Array:
         case Residual():
             shortcut = () if layer.shortcut is None else (layer.shortcut,)
             return run(layer.body, tensors, x) + run(shortcut, tensors, x)
+        case Sum():
+            return np.sum([run(branch, tensors, x) for branch in layer.branches], axis=0)
         case PadEnd():
             return np.pad(x, ((0, -len(x) % layer.multiple + layer.extra), (0, 0)))
+        case LocalAttention():
+            return reference_attention.local_attention(layer, tensors, x)
+        case TransformerLayer():
+            return reference_attention.transformer_layer(layer, tensors, x)
         case TrimStart():
             return x[layer.rows :]
+        case TrimEnd():
+            return x[: max(0, len(x) - layer.rows)]
         case _:
             raise NotImplementedError(f"the reference has no {type(layer).__name__}")
 
@@ -126,8 +100,10 @@ def _padded(conv: Conv1d, x: Array) -> Array:
     if conv.complete:
         beyond = len(x) + left + right - conv.span  # rows after the first window
         right += max(0, -(-beyond // conv.stride)) * conv.stride - beyond
-    if not conv.reflect:
+    if conv.padding == "zeros":
         return np.pad(x, ((left, right), (0, 0)))
+    if conv.padding == "replicate":
+        return np.pad(x, ((left, right), (0, 0)), mode="edge")
     short = max(0, max(left, right) + 1 - len(x))
     mirrored = np.pad(np.pad(x, ((0, short), (0, 0))), ((left, right), (0, 0)), mode="reflect")
     return mirrored[: len(mirrored) - short]
@@ -171,14 +147,6 @@ def _lstm(tensors: Tensors, name: str, layer: int, x: Array) -> Array:
 
 def _sigmoid(x: Array) -> Array:
     return (1 + np.tanh(x / 2)) / 2
-
-
-def _linear(tensors: Tensors, name: str, x: Array) -> Array:
-    return x @ _get(tensors, f"{name}.weight").T + _get(tensors, f"{name}.bias")
-
-
-def _unit(rows: Array) -> Array:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def _bias(conv: Conv1d | ConvTranspose1d, tensors: Tensors) -> Array | float:

@@ -18,12 +18,13 @@ from wavcodes.containers.lyra import LyraReader
 from wavcodes.containers.nac import NacReader
 from wavcodes.errors import CodecError, FormatError, InputError, ResourceError, TruncatedError, UnsupportedError
 from wavcodes.files import atomic_output
+from wavcodes.framing import Framing
 from wavcodes.spec import CodecSpec, WeightSource
 
 
 def clip(frames=70, num_codebooks=16):
     books = np.random.default_rng(0).integers(0, 16, (num_codebooks, frames))
-    return Codes("lyra_v2", tuple(books), 320 * frames, 16_000, 1, 320, 16, (1,) * num_codebooks)
+    return Codes(Framing("lyra_v2", 16_000, 1, 320, 16, (1,) * num_codebooks), tuple(books), 320 * frames)
 
 
 @pytest.mark.parametrize("suffix", [each.suffix for each in FORMATS])
@@ -73,12 +74,12 @@ def test_open_writer_with_the_facts_of_a_codec():
     spec = CodecSpec("c", 16_000, 2, 320, 4, 1024, (1.0,), 1.0, WeightSource((), "MIT"), (1,) * 4, tail_frames=1)
     books = np.random.default_rng(0).integers(0, 1024, (3, 9))
     file = io.BytesIO()
-    writer = open_writer(file, "x.nac", Header.of_spec(spec, 3, weights_digest=bytes(range(32))))
+    writer = open_writer(file, "x.nac", Header(spec.framing(3), weights_digest=bytes(range(32))))
     writer.write(Codes.of(spec, tuple(books), 8 * 320))
     writer.close()
     file.seek(0)
     reader = open_reader(file)
-    assert reader.header == Header("c", 16_000, 2, 320, 1024, (1, 1, 1), 1, None, bytes(range(32)))
+    assert reader.header == Header(Framing("c", 16_000, 2, 320, 1024, (1, 1, 1), 1), None, bytes(range(32)))
     assert reader.read() == Codes.of(spec, tuple(books), 8 * 320)
 
 
@@ -104,7 +105,7 @@ def test_what_is_no_file_of_codes_is_refused(data):
 
 def test_a_file_that_only_is_called_nac_is_refused(tmp_path):
     (tmp_path / "a.nac").write_text(
-        "this is a text, and it is longer than the header of a real file would be: 72 bytes"
+        "this is a text, and it is longer than the header of a real file would be: 82 bytes"
     )
     with pytest.raises(FormatError, match=r"expected a \.nac file"):
         read(tmp_path / "a.nac")

@@ -112,7 +112,7 @@ def test_refusals_name_the_file_the_repository_and_a_remedy(
 ) -> None:
     hub.serve_file("owner/toy", COMMIT, NAME, reply)
     outcome = fetch(hub, tmp_path)
-    assert outcome.error == "ModelError"
+    assert outcome.error == "DownloadError"
     for part in (says, NAME, "owner/toy", "toy_8khz"):
         assert part in outcome.message
 
@@ -120,7 +120,7 @@ def test_refusals_name_the_file_the_repository_and_a_remedy(
 def test_offline_without_a_cached_file_sends_no_request(hub: LoopbackHub, tmp_path: Path) -> None:
     hub.serve_file("owner/toy", COMMIT, NAME, Reply(GOOD))
     outcome = fetch(hub, tmp_path, HF_HUB_OFFLINE="1")
-    assert outcome.error == "ModelError"
+    assert outcome.error == "DownloadError"
     assert "HF_HUB_OFFLINE" in outcome.message
     assert "wavcodes download toy_8khz" in outcome.message
     assert hub.requests == []

@@ -11,13 +11,14 @@ from wavcodes.codes import Codes
 from wavcodes.containers import Header
 from wavcodes.containers.lyra import LyraReader, LyraWriter
 from wavcodes.errors import InputError, TruncatedError, UnsupportedError
+from wavcodes.framing import Framing, Segment
 
 SIZES = {16: 8, 30: 15, 46: 23}
 
 
 def clip(num_codebooks, frames, seed=0):
     books = np.random.default_rng(seed).integers(0, 16, (num_codebooks, frames))
-    return Codes("lyra_v2", tuple(books), 320 * frames, 16_000, 1, 320, 16, (1,) * num_codebooks)
+    return Codes(Framing("lyra_v2", 16_000, 1, 320, 16, (1,) * num_codebooks), tuple(books), 320 * frames)
 
 
 def packets(codes):
@@ -109,10 +110,17 @@ def test_a_start_behind_the_end_is_refused():
 
 
 @pytest.mark.parametrize(
-    "change", [dict(codec="other"), dict(sample_rate=8000), dict(hop_length=640), dict(tail_frames=1)]
+    "change",
+    [
+        dict(codec="other"),
+        dict(sample_rate=8000),
+        dict(hop_length=640),
+        dict(tail_frames=1),
+        dict(segment=Segment(3, 2)),
+    ],
 )
 def test_codes_of_other_codecs_are_refused(change):
-    header = dataclasses.replace(Header.of_codes(clip(16, 3)), **change)
+    header = Header(dataclasses.replace(clip(16, 3).framing, **change))
     with pytest.raises(UnsupportedError, match=r"write a \.nac file"):
         LyraWriter(io.BytesIO(), header)
 

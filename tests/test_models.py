@@ -2,20 +2,23 @@
 
 import importlib.util
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import peers
+import peers_dac
 import pytest
 import reference
+import upstream
 
 import wavcodes
 from wavcodes.errors import ModelError
 from wavcodes.graph import tensor_shapes
-from wavcodes.models import encodec, lyra
+from wavcodes.models import dac, encodec, lyra
 from wavcodes.models import wavcodes as own
-from wavcodes.weights import check, tflite
+from wavcodes.weights import check, digest, tflite
 
 OWN_WEIGHTS = Path(wavcodes.__file__).parent / "data" / "wavcodes_16khz.safetensors"
 
@@ -39,6 +42,24 @@ def assert_codes_agree(network, tensors, latent: np.ndarray, codes: np.ndarray) 
     assert len(differing) <= max(1, len(codes) // 100)
 
 
+def assert_agreement(network, tensors, audio, latent, codes, sound) -> None:
+    """Latent (T, D), codes (T, K) and the sound of these codes (N, C) from upstream are those of the reference."""
+    ours = reference.run(network.encoder, tensors, audio)
+    np.testing.assert_allclose(ours, latent, rtol=0, atol=1e-4)
+    assert_codes_agree(network, tensors, ours, codes)
+    decoded = reference.run(network.decoder, tensors, reference.dequantize(network.quantizer, tensors, codes))
+    np.testing.assert_allclose(decoded, sound, rtol=0, atol=1e-4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """On few cores the threads of PyTorch wait for each other longer than they work."""
+    if importlib.util.find_spec("torch"):
+        import torch
+
+        torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="module")
 def encodec_24khz(peer, tmp_path_factory):
     """Upstream's model, and ours: the network and its tensors."""
@@ -48,7 +69,7 @@ def encodec_24khz(peer, tmp_path_factory):
     return model, network, check(encodec.tensors((path,)), tensor_shapes(network), path.name)
 
 
-@pytest.mark.parametrize("num_samples", [1, 5, 6, 7, 319, 320, 321, 640, 6720, 24_000])
+@pytest.mark.parametrize("num_samples", [1, 6, 7, 319, 321, 6720])
 def test_encodec_agrees_with_transformers(num_samples, encodec_24khz, peer):
     torch = peer("torch")
     model, network, tensors = encodec_24khz
@@ -59,12 +80,7 @@ def test_encodec_agrees_with_transformers(num_samples, encodec_24khz, peer):
         decoded = model.decode(encoded, [None]).audio_values[0].T.numpy()
     codes = encoded[0, 0].T.numpy()
     assert codes.shape == (-(-num_samples // 320), 32)
-
-    ours = reference.run(network.encoder, tensors, audio[:, np.newaxis])
-    np.testing.assert_allclose(ours, latent, rtol=0, atol=1e-4)
-    assert_codes_agree(network, tensors, ours, codes)
-    sound = reference.run(network.decoder, tensors, reference.dequantize(network.quantizer, tensors, codes))
-    np.testing.assert_allclose(sound, decoded, rtol=0, atol=1e-4)
+    assert_agreement(network, tensors, audio[:, np.newaxis], latent, codes, decoded)
 
 
 def test_the_random_encodec_is_alive(encodec_24khz):
@@ -81,20 +97,110 @@ def test_the_random_encodec_is_alive(encodec_24khz):
         assert 0.1 < x.std(0).mean() < 3
 
 
-def test_encodec_reads_every_published_layout(shared, monkeypatch):
+ENCODECS = {
+    "24khz": replace(encodec.ENCODEC_24KHZ, num_filters=8),
+    "32khz": replace(encodec.ENCODEC_32KHZ, num_filters=8),
+    "48khz": replace(encodec.ENCODEC_48KHZ, num_filters=8),
+}
+
+
+@pytest.mark.parametrize("name", ENCODECS)
+def test_encodec_agrees_with_metas_package(name, tmp_path, peer):
+    torch = peer("torch")
+    config = ENCODECS[name]
+    make = partial(
+        upstream.meta_encodec,
+        channels=config.channels,
+        num_filters=config.num_filters,
+        ratios=config.ratios,
+        num_codebooks=config.num_codebooks,
+        codebook_size=config.codebook_size,
+        causal=config.causal,
+        true_skip=not config.conv_shortcut,
+        norm="time_group_norm" if config.group_norm else "weight_norm",
+    )
+    model = peer("encodec", make)
+    books = [layer._codebook.embed for layer in model.quantizer.vq.layers]
+    peers.randomize_encodec(model.encoder, books, model.decoder, config.channels, seed=2)
+    state = model.state_dict()
+    torch.save({"best_state": state, "xp.cfg": "seed: 1"} if name == "32khz" else state, tmp_path / "meta.th")
+    network = encodec.network(config)
+    tensors = check(encodec.tensors((tmp_path / "meta.th",)), tensor_shapes(network), "meta")
+    for num_samples in (1, 6, 7, 639, 641, 9_000):
+        audio = np.stack([peers.sound(num_samples + c, num_samples) for c in range(config.channels)])
+        with torch.no_grad():
+            latent = model.encoder(torch.from_numpy(audio)[None])
+            codes = model.quantizer.vq.encode(latent)
+            sound = model.decoder(model.quantizer.decode(codes))[0].numpy().T
+        assert_agreement(network, tensors, audio.T, latent[0].numpy().T, codes[:, 0].numpy().T, sound)
+
+
+DACS = {
+    "16khz": replace(dac.DAC_16KHZ, encoder_width=16, decoder_width=192, dim=256),
+    "24khz": replace(dac.DAC_24KHZ, encoder_width=16, decoder_width=192, dim=256),
+    "44khz": replace(dac.DAC_44KHZ, encoder_width=16, decoder_width=192, dim=256),
+    "44khz_16kbps": replace(dac.DAC_44KHZ_16KBPS, encoder_width=16, decoder_width=192),
+}
+
+
+@pytest.mark.parametrize("name", DACS)
+def test_dac_agrees_with_descripts_package(name, tmp_path, peer):
+    torch, files = peer("torch"), peer("safetensors.numpy")
+    config = DACS[name]
+    make = partial(
+        upstream.descript_dac,
+        encoder_dim=config.encoder_width,
+        encoder_rates=list(config.rates),
+        latent_dim=config.dim,
+        decoder_dim=config.decoder_width,
+        decoder_rates=list(reversed(config.rates)),
+        n_codebooks=config.num_codebooks,
+    )
+    model = peer("dac", make)
+    peers_dac.randomize_dac(model, seed=2)
+    state = model.state_dict()
+    torch.save({"state_dict": state, "metadata": {"kwargs": {"encoder_rates": [2, 4]}}}, tmp_path / "dac.pth")
+    network = dac.network(config)
+    tensors = check(dac.tensors((tmp_path / "dac.pth",)), tensor_shapes(network), "dac")
+    # As the copy at parler-tts/dac_44khZ_8kbps has it.
+    files.save_file({f"model.{tensor}": value.numpy() for tensor, value in state.items()}, tmp_path / "copy")
+    assert digest(check(dac.tensors((tmp_path / "copy",)), tensor_shapes(network), "copy")) == digest(tensors)
+
+    hop = config.hop_length
+    short = 8 if 5 in config.rates else 0
+    for num_samples in (1, hop - 1, hop, hop + 1, 9_000):
+        audio = peers.sound(num_samples, num_samples)[np.newaxis]
+        with torch.no_grad():
+            padded = model.preprocess(torch.from_numpy(audio)[None], None)
+            latent, codes = model.encoder(padded), model.encode(padded)[1]
+            sound = model.decode(model.quantizer.from_codes(codes)[0])[0].numpy().T
+        assert len(sound) == padded.shape[2] - short  # where upstream is short, the end is silence
+        sound = np.pad(sound, ((0, short), (0, 0)))
+        assert_agreement(network, tensors, audio.T, latent[0].numpy().T, codes[0].numpy().T, sound)
+
+
+@pytest.mark.parametrize(
+    ("family", "config", "layouts"),
+    [
+        (encodec, encodec.ENCODEC_24KHZ, ("hf_encodec_24khz.wg", "hf_encodec_24khz.param", "encodec_24khz.th")),
+        (encodec, encodec.ENCODEC_32KHZ, ("hf_encodec_32khz.wg", "hf_encodec_32khz.param")),
+        (encodec, encodec.ENCODEC_48KHZ, ("hf_encodec_48khz.wg", "hf_encodec_48khz.param", "encodec_48khz.th")),
+    ],
+)
+def test_equal_parts_of_published_layouts_become_equal_tensors(family, config, layouts, shared, monkeypatch):
     # Each file lists its tensors part by part in the order of the modules, so equal draws for equal parts must end
     # up as equal tensors of the graph, whatever their names.
-    network = encodec.network(encodec.ENCODEC_24KHZ)
+    network = family.network(config)
     found = {}
-    for name in ("hf_encodec_24khz.wg", "hf_encodec_24khz.param", "encodec_24khz.th"):
+    for name in layouts:
         layout = json.loads((shared / "facts" / "weights" / "layouts" / f"{name}.json").read_text())
         draws = {part: np.random.default_rng(seed) for seed, part in enumerate(("encoder", "quantizer", "decoder"))}
         stored = {}
         for tensor, (dtype, shape) in layout.items():
             assert dtype == "float32"
             stored[tensor] = draws[tensor.split(".")[0]].standard_normal(shape, np.float32)
-        monkeypatch.setattr(encodec, "read_safetensors", lambda path, stored=stored: stored)
-        found[name] = check(encodec.tensors((Path(name),)), tensor_shapes(network), name)
+        monkeypatch.setattr(family, "read", lambda path, stored=stored: stored)
+        found[name] = check(family.tensors((Path(name),)), tensor_shapes(network), name)
     first, *others = found.values()
     for other in others:
         assert all(np.array_equal(first[tensor], other[tensor]) for tensor in first)

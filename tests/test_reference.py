@@ -1,6 +1,7 @@
 """The reference interpreter against PyTorch, layer by layer, at sizes where padding and remainders matter."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,13 +14,17 @@ from wavcodes.graph import (
     Elu,
     EuclideanRvq,
     Gelu,
+    GroupNorm,
     Layer,
     LayerNorm,
     LeakyRelu,
     Lstm,
     PadEnd,
     Residual,
+    Snake,
+    Sum,
     Tanh,
+    TrimEnd,
     TrimStart,
     causal,
 )
@@ -66,13 +71,16 @@ def test_conv_with_zeros_around_it(conv, length, rng, peer):
     np.testing.assert_allclose(reference.run([conv], tensors, x), expected[0].T.numpy(), **CLOSE)
 
 
+@pytest.mark.parametrize("is_causal", [True, False])
 @pytest.mark.parametrize(("kernel", "stride", "dilation"), [(7, 1, 1), (3, 1, 2), (4, 2, 1), (16, 8, 1), (10, 5, 1)])
-def test_conv_that_mirrors_and_completes_as_encodec_does(kernel, stride, dilation, rng, peer):
+def test_conv_that_mirrors_and_completes_as_encodec_does(kernel, stride, dilation, is_causal, rng, peer):
     torch = peer("torch")
     upstream = peer("transformers.models.encodec.modeling_encodec")
-    config = upstream.EncodecConfig(use_causal_conv=True, pad_mode="reflect", norm_type="weight_norm")
+    config = upstream.EncodecConfig(use_causal_conv=is_causal, pad_mode="reflect", norm_type="weight_norm")
     theirs = upstream.EncodecConv1d(config, 2, 3, kernel, stride, dilation).double()
     ours = causal(Conv1d("c", 2, 3, kernel, stride, dilation, padding="reflect", complete=True))
+    if not is_causal:
+        ours = replace(ours, left=ours.left - ours.left // 2, right=ours.left // 2)
     tensors = {"c.weight": theirs.conv.weight.detach().numpy(), "c.bias": theirs.conv.bias.detach().numpy()}
     for length in range(1, 3 * kernel):
         x = rng.standard_normal((length, 2))
@@ -80,6 +88,17 @@ def test_conv_that_mirrors_and_completes_as_encodec_does(kernel, stride, dilatio
             expected = theirs(columns(torch, x))[0].T.numpy()
         assert len(expected) == math.ceil(length / stride)
         np.testing.assert_allclose(reference.run([ours], tensors, x), expected, **CLOSE)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 9])
+def test_conv_with_copies_of_the_outermost_row_around_it(length, rng, peer):
+    torch = peer("torch")
+    conv = Conv1d("c", 3, 2, kernel=4, stride=2, left=3, right=1, padding="replicate", complete=True)
+    tensors, x = drawn(conv, rng), rng.standard_normal((length, 3))
+    weight, bias = (torch.from_numpy(value).double() for value in tensors.values())
+    padded = torch.nn.functional.pad(columns(torch, x), (3, 1 + length % 2), mode="replicate")
+    expected = torch.nn.functional.conv1d(padded, weight, bias, stride=2)
+    np.testing.assert_allclose(reference.run([conv], tensors, x), expected[0].T.numpy(), **CLOSE)
 
 
 TRANSPOSED = [
@@ -128,6 +147,28 @@ def test_layer_norm(rng, peer):
     np.testing.assert_allclose(reference.run([layer], tensors, x), expected.numpy(), **CLOSE)
 
 
+def test_snake(rng, peer):
+    torch = peer("torch")
+    theirs = peer("transformers.models.dac.modeling_dac").Snake1d(7).double()
+    layer = Snake("s", 7)
+    tensors, x = drawn(layer, rng), rng.standard_normal((30, 7)) * 5
+    tensors["s.alpha"][2] = 0  # where only the 1e-9 is left to divide by
+    with torch.no_grad():
+        theirs.alpha.copy_(torch.from_numpy(tensors["s.alpha"])[None, :, None])
+        expected = theirs(columns(torch, x))[0].T.numpy()
+    np.testing.assert_allclose(reference.run([layer], tensors, x), expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("length", [1, 2, 13])
+def test_group_norm_sees_the_whole_signal(length, rng, peer):
+    torch = peer("torch")
+    layer = GroupNorm("n", 6, eps=1e-3)
+    tensors, x = drawn(layer, rng), rng.standard_normal((length, 6)) * 0.05 + 3
+    weight, bias = (torch.from_numpy(value).double() for value in tensors.values())
+    expected = torch.nn.functional.group_norm(columns(torch, x), 1, weight, bias, 1e-3)
+    np.testing.assert_allclose(reference.run([layer], tensors, x), expected[0].T.numpy(), **CLOSE)
+
+
 def test_lstm_adds_its_input(rng, peer):
     torch = peer("torch")
     layer = Lstm("l", 6, layers=3)
@@ -148,11 +189,22 @@ def test_residual_with_and_without_shortcut(rng):
     np.testing.assert_allclose(reference.run([Residual(body, shortcut)], tensors, x), inner + outer, **CLOSE)
 
 
+def test_sum_of_branches(rng):
+    first, second = Conv1d("b", 2, 2, 1), Conv1d("s", 2, 2, 1)
+    tensors, x = drawn(first, rng) | drawn(second, rng), rng.standard_normal((4, 2))
+    body = (LeakyRelu(0.5), first)
+    expected = reference.run([Residual(body, second)], tensors, x)
+    np.testing.assert_array_equal(reference.run([Sum((body, (second,)))], tensors, x), expected)
+    np.testing.assert_array_equal(reference.run([Sum(((), (), ()))], {}, x), x + x + x)
+
+
 def test_padding_and_trimming_of_the_signal():
     x = np.arange(1.0, 6.0)[:, None]
     assert reference.run([PadEnd(3)], {}, x)[:, 0].tolist() == [1, 2, 3, 4, 5, 0]
     assert reference.run([PadEnd(5, extra=2)], {}, x)[:, 0].tolist() == [1, 2, 3, 4, 5, 0, 0]
     assert reference.run([TrimStart(2)], {}, x)[:, 0].tolist() == [3, 4, 5]
+    assert reference.run([TrimEnd(2)], {}, x)[:, 0].tolist() == [1, 2, 3]
+    assert reference.run([TrimEnd(6)], {}, x)[:, 0].tolist() == []
 
 
 def test_euclidean_quantizer_takes_the_lower_of_equal_entries():

@@ -19,7 +19,7 @@ def own() -> Codec:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Codec:
-    return Codec(*exact.encodec_checkpoint(exact.SMALL, tmp_path_factory.mktemp("small")))
+    return Codec(*exact.small("encodec", tmp_path_factory.mktemp("small")))
 
 
 @pytest.fixture(scope="module", params=["own", "small"])

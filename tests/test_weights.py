@@ -1,12 +1,10 @@
 """Weights on this machine: found, read without running anything, folded the same everywhere, checked by name."""
 
 import hashlib
-import io
 import json
 import math
 import pickle
 import struct
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch_files
 from hypothesis import given
 from hypothesis import strategies as st
 from loopback_hub import make_spec
@@ -22,7 +21,17 @@ from numpy.typing import NDArray
 from wavcodes import registry
 from wavcodes.errors import FormatError, ModelError, ResourceError
 from wavcodes.spec import WeightFile
-from wavcodes.weights import Located, check, digest, fold_weight_norm, locate, read_safetensors, rename
+from wavcodes.weights import (
+    Located,
+    check,
+    digest,
+    fold_weight_norm,
+    locate,
+    read,
+    read_safetensors,
+    rename,
+)
+from wavcodes.weights.torch_file import read_torch
 
 # ---- locate
 
@@ -140,7 +149,7 @@ def test_a_header_that_begins_like_a_pickle_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(safetensors(text, struct.pack("<f", 2.5)))
     assert path.read_bytes()[0] == 0x80
-    assert read_safetensors(path)["a"] == np.float32(2.5)
+    assert read(path)["a"] == np.float32(2.5)
 
 
 def test_a_file_cut_anywhere_is_a_format_error(tmp_path: Path) -> None:
@@ -172,12 +181,38 @@ def test_a_file_that_is_not_what_it_says_is_a_format_error(tmp_path: Path, conte
         read_safetensors(path)
 
 
-@pytest.mark.parametrize(("dtype", "size"), [("BF16", 2), ("F8_E4M3", 1)])
-def test_a_type_that_numpy_lacks_is_a_format_error_that_names_the_tensor(tmp_path: Path, dtype: str, size: int) -> None:
+def test_bfloat16_is_the_upper_half_of_float32(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
-    path.write_bytes(safetensors({"name": entry(dtype, [2], 0, 2 * size)}, bytes(2 * size)))
-    with pytest.raises(FormatError, match=f"tensor name is of type {dtype}"):
+    patterns = np.arange(1 << 16, dtype="<u2")
+    header = {
+        "a": entry("F32", [1], 0, 4),
+        "b": entry("BF16", [256, 256], 4, 131_076),
+        "c": entry("BF16", [], 131_076, 131_078),
+    }
+    path.write_bytes(safetensors(header, bytes(4) + patterns.tobytes() + b"\xc0\x3f"))
+    tensors = read_safetensors(path)
+    by_hand = b"".join(b"\0\0" + pattern.tobytes() for pattern in patterns)
+    assert tensors["b"].tobytes() == by_hand  # bits, for NaN among them
+    assert (tensors["b"].dtype, tensors["b"].shape) == (np.float32, (256, 256))
+    np.testing.assert_array_equal(tensors["c"], np.array(1.5, np.float32), strict=True)
+
+
+def test_a_type_that_numpy_lacks_is_a_format_error_that_names_the_tensor(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(safetensors({"name": entry("F8_E4M3", [2], 0, 2)}, bytes(2)))
+    with pytest.raises(FormatError, match="tensor name is of type F8_E4M3"):
         read_safetensors(path)
+
+
+@pytest.mark.parametrize("name", ["x.safetensors", "x.pth", "x"])
+def test_the_content_decides_how_a_file_is_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(WHOLE)
+    assert list(read(path)) == ["a.weight", "b", "steps"]
+    path.write_bytes(torch_files.archive(torch_files.GOOD))
+    assert list(read(path)) == ["weight", "bias"]
+    path.write_bytes(torch_files.sequence(torch_files.GOOD[2:-1]))
+    assert list(read(path)) == ["weight", "bias"]
 
 
 class Trap:
@@ -193,22 +228,25 @@ class Trap:
 @pytest.mark.parametrize("zipped", [False, True])
 def test_a_pickle_is_refused_and_never_run(tmp_path: Path, zipped: bool) -> None:
     content = pickle.dumps(Trap(tmp_path / "mark"), protocol=2)
-    if zipped:
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr("archive/data.pkl", content)
-        content = buffer.getvalue()
     path = tmp_path / "model.th"
-    path.write_bytes(content)
-    with pytest.raises(FormatError, match="never opened"):
+    path.write_bytes(torch_files.archive(content) if zipped else content)
+    with pytest.raises(FormatError, match="nothing was run"):
+        read(path)
+    with pytest.raises(FormatError, match="expected an intact safetensors file"):
         read_safetensors(path)
     assert not (tmp_path / "mark").exists()
+    pickle.loads(content)
+    assert (tmp_path / "mark").exists()  # the trap works
 
 
 def test_a_file_that_cannot_be_opened_is_a_resource_error(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "absent"):
         with pytest.raises(ResourceError, match="cannot read"):
             read_safetensors(path)
+        with pytest.raises(ResourceError, match="cannot read"):
+            read(path)
+        with pytest.raises(ResourceError, match="cannot read"):
+            read_torch(path)
 
 
 # ---- weight normalisation

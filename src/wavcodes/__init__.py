@@ -11,6 +11,8 @@ from .codes import Codes
 from .containers import read, write
 from .errors import (
     CodecError,
+    DownloadError,
+    EngineError,
     FormatError,
     InputError,
     IntegrityError,
@@ -20,6 +22,10 @@ from .errors import (
     TruncatedError,
     UnsupportedError,
 )
+from .framing import Framing, Segment
+from .pretrained import DAC, SNAC, EnCodec, Mimi
+from .provider import CodecProvider
+from .provider_config import DacConfig, EncodecConfig, MimiConfig, SnacConfig
 from .registry import list_codecs, spec
 from .spec import CodecSpec
 from .streaming import StreamDecoder, StreamEncoder
@@ -27,16 +33,29 @@ from .streaming import StreamDecoder, StreamEncoder
 __version__ = "0.1.0"
 
 __all__ = [
+    "DAC",
+    "SNAC",
     "Codec",
     "CodecError",
+    "CodecProvider",
     "CodecSpec",
     "Codes",
+    "DacConfig",
+    "DownloadError",
+    "EnCodec",
+    "EncodecConfig",
+    "EngineError",
     "FormatError",
+    "Framing",
     "InputError",
     "IntegrityError",
     "LimitError",
+    "Mimi",
+    "MimiConfig",
     "ModelError",
     "ResourceError",
+    "Segment",
+    "SnacConfig",
     "StreamDecoder",
     "StreamEncoder",
     "TruncatedError",

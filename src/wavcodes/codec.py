@@ -12,7 +12,9 @@ from . import graph, registry, weights
 from .audio import check_audio
 from .codes import Codes
 from .engines.native import Engine, resolve_threads
+from .engines.segments import encoder
 from .errors import InputError
+from .framing import whole_number
 from .spec import CodecSpec
 from .streaming import StreamDecoder, StreamEncoder, check_codec
 
@@ -27,6 +29,7 @@ def load(
     name: str = registry.DEFAULT_CODEC,
     weights: str | os.PathLike[str] | None = None,
     threads: int | None = None,
+    parts: graph.Parts = "both",
 ) -> "Codec":
     """Loads a codec.
 
@@ -35,12 +38,13 @@ def load(
         weights: Where its weights are, if not where the registry says: a file, a folder, or a hub repository
             (`owner/name` or `owner/name@revision`).
         threads: Default for all calls; every core that this process may use if left out. The results are the same.
+        parts: "encode" or "decode" loads one half of the codec, in about half the memory.
 
     Raises:
-        InputError: There is no codec of that name.
+        InputError: There is no codec of that name, or no such part.
         ModelError: The weights are missing, unreachable, of the wrong hash or of the wrong shapes.
     """
-    return Codec(registry.checkpoint(name), weights, threads)
+    return Codec(registry.checkpoint(name), weights, threads, parts)
 
 
 class Codec:
@@ -57,7 +61,10 @@ class Codec:
         checkpoint: registry.Checkpoint,
         source: str | os.PathLike[str] | None = None,
         threads: int | None = None,
+        parts: graph.Parts = "both",
     ) -> None:
+        if parts not in ("both", "encode", "decode"):
+            raise InputError(f'expected parts of "both", "encode" or "decode", got {parts!r}')
         self.spec: CodecSpec = checkpoint.spec
         self.threads = resolve_threads(threads)
         network = checkpoint.network()
@@ -66,9 +73,14 @@ class Codec:
             checkpoint.tensors(paths), graph.tensor_shapes(network), ", ".join(path.name for path in paths)
         )
         self.weights_digest = weights.digest(tensors)
-        self._engine = Engine(network, tensors)
-        self._encoder_delay = graph.delay(network.encoder)
-        self._decoder_delay = graph.delay(network.decoder, Fraction(self.spec.hop_length))
+        self._engine = Engine(network, tensors, parts)
+        step = self.spec.framing().step_frames * self.spec.hop_length
+        if self.spec.segment:
+            self._encoder_delay = step - self.spec.hop_length
+            self._decoder_delay = self.spec.segment.length - self.spec.segment.stride
+        else:
+            self._encoder_delay = graph.delay(network.encoder) + step - self.spec.hop_length
+            self._decoder_delay = graph.delay(network.decoder, Fraction(self.spec.hop_length))
 
     def __repr__(self) -> str:
         return f"Codec({self.spec.name}, {self.spec.sample_rate} Hz, {self.spec.num_codebooks} codebooks)"
@@ -127,14 +139,20 @@ class Codec:
         return self._each(encode_one, audio, threads)
 
     @overload
-    def decode(self, codes: Codes, *, threads: int | None = None) -> Audio: ...
+    def decode(self, codes: Codes, *, noise_seed: int | None = 0, threads: int | None = None) -> Audio: ...
     @overload
-    def decode(self, codes: Sequence[Codes], *, threads: int | None = None) -> list[Audio]: ...
-    def decode(self, codes: Codes | Sequence[Codes], *, threads: int | None = None) -> Audio | list[Audio]:
+    def decode(
+        self, codes: Sequence[Codes], *, noise_seed: int | None = 0, threads: int | None = None
+    ) -> list[Audio]: ...
+    def decode(
+        self, codes: Codes | Sequence[Codes], *, noise_seed: int | None = 0, threads: int | None = None
+    ) -> Audio | list[Audio]:
         """Audio of a clip's codes, or of each clip of a list.
 
         Args:
             codes: As `encode` gives them, with as many codebooks as you like.
+            noise_seed: What the noise that a decoder adds (SNAC's does) is made from, 0 ..< 2^64; None leaves it out.
+                A clip always gets the same noise from the same seed.
             threads: Threads to use.
 
         Returns:
@@ -146,18 +164,19 @@ class Codec:
 
         def decode_one(clip: Codes, threads: int) -> Audio:
             check_codec(clip, self.spec)
-            stream = self.stream_decoder(threads=threads)
-            block = max(1, _BLOCK_SECONDS * self.spec.sample_rate // self.spec.hop_length)
+            stream = self.stream_decoder(noise_seed=noise_seed, threads=threads)
+            step = self.spec.framing().step_samples
             audio = np.empty((self.spec.channels, clip.num_samples), np.float32)
             filled = 0
-            for first in range(0, clip.num_frames, block):
-                last = min(first + block, clip.num_frames)
-                pieces = [stream.push(clip.only_frames(first, last))]
-                if last == clip.num_frames:
-                    pieces.append(stream.flush())
-                for piece in pieces:
-                    audio[:, filled : filled + piece.shape[1]] = piece
-                    filled += piece.shape[1]
+
+            def fill(piece: Audio) -> None:
+                nonlocal filled
+                audio[:, filled : filled + piece.shape[1]] = piece
+                filled += piece.shape[1]
+
+            for part in clip.parts(max(1, _BLOCK_SECONDS * self.spec.sample_rate // step) * step):
+                fill(stream.push(part))
+            fill(stream.flush())
             if filled != clip.num_samples:
                 raise InputError(
                     f"expected at least {self.spec.num_frames(clip.num_samples)} frames for "
@@ -168,7 +187,7 @@ class Codec:
         return self._each(decode_one, codes, threads)
 
     def encode_latent(self, audio: Audio, sample_rate: int, *, threads: int | None = None) -> NDArray[np.float32]:
-        """The encoder's output before quantization, float32 `(dim, frames)`.
+        """The encoder's output before quantization, float32 `(dim, frames)`; that of a segmented codec is scaled.
 
         Args:
             audio: One clip, as for `encode`.
@@ -177,9 +196,9 @@ class Codec:
         """
         checked = check_audio(audio, sample_rate, self.spec)
         count = self._threads(threads)
-        stream = self._engine.encoder()
+        stream = encoder(self._engine, self.spec.framing())
         rows = np.ascontiguousarray(checked.T)
-        latent = np.concatenate([stream.push(rows, count), stream.flush(count)])
+        latent = np.concatenate([stream.push(rows, count).rows, stream.flush(count).rows])
         return np.ascontiguousarray(latent.T)
 
     def stream_encoder(
@@ -189,9 +208,11 @@ class Codec:
         count = self.spec.resolve_codebooks(bandwidth, num_codebooks)
         return StreamEncoder(self.spec, self._engine, count, self._encoder_delay, self._threads(threads))
 
-    def stream_decoder(self, *, threads: int | None = None) -> StreamDecoder:
+    def stream_decoder(self, *, noise_seed: int | None = 0, threads: int | None = None) -> StreamDecoder:
         """A new session that takes codes in pieces of any size and gives the audio that `decode` would give."""
-        return StreamDecoder(self.spec, self._engine, self._decoder_delay, self._threads(threads))
+        if noise_seed is not None and not 0 <= whole_number("noise_seed", noise_seed) < 1 << 64:
+            raise InputError(f"expected a noise_seed of 0 ..< 2^64 or None, got {noise_seed}")
+        return StreamDecoder(self.spec, self._engine, self._decoder_delay, self._threads(threads), noise_seed)
 
     def _threads(self, threads: int | None) -> int:
         return self.threads if threads is None else resolve_threads(threads)

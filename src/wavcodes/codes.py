@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import html
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from typing import Any
+from functools import cached_property
+from itertools import accumulate, chain, pairwise
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
-from .spec import CodecSpec, whole_number
+from .framing import Framing, whole_number
+from .spec import CodecSpec
+
+Scales = Sequence[float] | NDArray[np.floating[Any]]
 
 
 def integers(values: ArrayLike) -> NDArray[Any]:
@@ -29,55 +32,41 @@ class Codes:
     """Codes of one clip.
 
     Attributes:
-        codec: Name of the codec that made them.
+        framing: Which codec made them, and how they stand for its samples.
         books: One 1-D array per codebook, coarsest first; uint16, or uint32 for books of more than 65,536 entries.
         num_samples: True length of the audio, per channel.
-        sample_rate: Hz of that audio.
-        channels: Its channels.
-        hop_length: Samples per frame.
-        codebook_size: Every code is in `0 ..< codebook_size`.
-        strides: Frames per code, for each book.
-        tail_frames: Frames after the last one that holds samples (see `CodecSpec`).
-        scales: Gains removed before coding, one per segment (segmented codecs only); empty otherwise.
+        segments: Frames of each segment (segmented codecs only); empty otherwise.
+        scales: Gains removed before coding, one float32 per segment.
 
     Raises:
-        InputError: A code is out of range, the books disagree in length, or there are too few frames for
-            `num_samples`.
+        InputError: A code is out of range, the books disagree in length, there are too few frames for `num_samples`, or
+            the segments are none that the codec makes.
 
     `np.asarray(codes)` is `(K, T)` where all strides are one.
     """
 
-    codec: str
+    framing: Framing
     books: tuple[NDArray[Any], ...]
     num_samples: int
-    sample_rate: int
-    channels: int
-    hop_length: int
-    codebook_size: int
-    strides: tuple[int, ...]
-    tail_frames: int = 0
+    segments: tuple[int, ...] = ()
     scales: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __post_init__(self) -> None:
-        for fact in ("num_samples", "sample_rate", "channels", "hop_length", "codebook_size", "tail_frames"):
-            object.__setattr__(self, fact, whole_number(fact, getattr(self, fact)))
-        object.__setattr__(self, "strides", tuple(whole_number("stride", stride) for stride in self.strides))
-        if min(self.sample_rate, self.channels, self.hop_length, self.codebook_size, *self.strides) < 1:
-            raise InputError(f"expected positive rates, sizes and strides, got {self._format()}")
-        if not self.books:
-            raise InputError("expected at least one codebook, got none")
+        object.__setattr__(self, "num_samples", whole_number("num_samples", self.num_samples))
         if len(self.strides) != len(self.books):
-            raise InputError(f"expected one stride per codebook, got {len(self.strides)} for {len(self.books)} books")
+            raise InputError(f"expected one book per stride, got {len(self.books)} for {len(self.strides)} strides")
         object.__setattr__(self, "books", tuple(self._checked(k, book) for k, book in enumerate(self.books)))
         lengths = {len(book) * stride for book, stride in zip(self.books, self.strides, strict=True)}
         if len(lengths) != 1:
             raise InputError(
                 f"expected books of equal duration, got {[len(b) for b in self.books]} codes at {self.strides = }"
             )
-        if self.num_samples < 0 or self.num_samples > self.num_frames * self.hop_length:
+        self._check_segments()
+        if not 0 <= self.num_samples <= self.framing.capacity(self.num_frames, self.segments):
             raise InputError(
-                f"{self.num_frames} frames of {self.hop_length} samples cannot hold {self.num_samples = }; "
-                "pass the length of the audio that these codes were made from"
+                f"{self.num_frames} frames of {self.hop_length} samples"
+                + (f" in {len(self.segments)} segments" if self.segments else "")
+                + f" cannot hold {self.num_samples = }; pass the length of the audio that these codes were made from"
             )
 
     def _checked(self, k: int, book: ArrayLike) -> NDArray[Any]:
@@ -96,26 +85,50 @@ class Codes:
         array.flags.writeable = False
         return array
 
+    def _check_segments(self) -> None:
+        object.__setattr__(self, "segments", tuple(whole_number("segment", frames) for frames in self.segments))
+        try:
+            with np.errstate(over="ignore"):  # what becomes infinite is refused below
+                scales = np.array(self.scales, np.float64).astype(np.float32)
+        except (TypeError, ValueError):
+            raise InputError(f"expected scales as floats, got {self.scales!r}") from None
+        if scales.shape != (len(self.segments),) or not np.all((scales > 0) & (scales < np.inf)):
+            raise InputError(
+                f"expected one scale for each of {len(self.segments)} segments, finite and above 0, got {self.scales!r}"
+            )
+        scales.flags.writeable = False
+        object.__setattr__(self, "scales", scales)
+        if self.framing.segment is None and self.segments:
+            raise InputError(f"expected no segments, for {self.codec} codes none, got {self.segments}")
+        if self.framing.segment is not None and sum(self.segments) != self.num_frames:
+            raise InputError(
+                f"expected segments of {self.num_frames} frames in all, got {len(self.segments)} of "
+                f"{sum(self.segments)}"
+            )
+
     @classmethod
-    def of(cls, spec: CodecSpec, books: Sequence[ArrayLike], num_samples: int) -> Codes:
-        """Codes of a known codec: `books` are its first books, coarsest first."""
-        if len(books) > spec.num_codebooks:
-            raise InputError(f"{spec.name} has {spec.num_codebooks} codebooks, got {len(books)}")
-        return cls(
-            codec=spec.name,
-            books=tuple(np.asarray(book) for book in books),
-            num_samples=num_samples,
-            sample_rate=spec.sample_rate,
-            channels=spec.channels,
-            hop_length=spec.hop_length,
-            codebook_size=spec.codebook_size,
-            strides=spec.strides[: len(books)],
-            tail_frames=spec.tail_frames,
-        )
+    def of(
+        cls,
+        spec: CodecSpec,
+        books: Sequence[ArrayLike],
+        num_samples: int,
+        *,
+        segments: Sequence[int] = (),
+        scales: Scales = (),
+    ) -> Codes:
+        """Codes of a known codec: `books` are its first books, coarsest first; the rest as for `Codes`."""
+        framing, arrays = spec.framing(len(books)), tuple(integers(book) for book in books)
+        return cls(framing, arrays, num_samples, tuple(segments), cast(NDArray[np.float32], scales))
 
     @classmethod
     def from_flat(
-        cls, flat: ArrayLike, spec: CodecSpec, num_codebooks: int | None = None, num_samples: int | None = None
+        cls,
+        flat: ArrayLike,
+        spec: CodecSpec,
+        num_codebooks: int | None = None,
+        num_samples: int | None = None,
+        *,
+        scales: Scales = (),
     ) -> Codes:
         """Codes from one flat row-major sequence: all of book 0, then all of book 1, and so on.
 
@@ -124,21 +137,22 @@ class Codes:
             spec: The codec they belong to.
             num_codebooks: K; all books of the codec if left out.
             num_samples: True length; the whole of the frames if left out.
+            scales: One gain per segment, for a codec that codes in segments.
         """
-        count = spec.resolve_codebooks(num_codebooks=spec.num_codebooks if num_codebooks is None else num_codebooks)
+        framing = spec.framing(num_codebooks)
         array = integers(flat)
         if array.ndim != 1:
             raise InputError(f"expected a flat sequence of codes, got shape {array.shape}")
-        strides = spec.strides[:count]
-        cycle = math.lcm(*strides)
-        per_cycle = [cycle // stride for stride in strides]
-        if array.size % sum(per_cycle):
-            raise InputError(f"{array.size} codes do not divide into {count} codebooks of {spec.name}")
-        cycles = array.size // sum(per_cycle)
-        ends = np.cumsum([n * cycles for n in per_cycle])
-        frames = cycles * cycle
-        whole = max(0, frames - spec.tail_frames) * spec.hop_length
-        return cls.of(spec, np.split(array, ends[:-1]), whole if num_samples is None else num_samples)
+        if array.size % framing.cycle_codes:
+            raise InputError(
+                f"{array.size} codes do not divide into {framing.num_codebooks} codebooks of {spec.name}, which have "
+                f"{framing.cycle_codes} codes in {framing.cycle} frames"
+            )
+        frames = array.size // framing.cycle_codes * framing.cycle
+        ends = np.cumsum([frames // stride for stride in framing.strides])
+        length = framing.longest(frames) if num_samples is None else num_samples
+        books = np.split(array, ends[:-1])
+        return cls.of(spec, books, length, segments=framing.segments_in(frames, length), scales=scales)
 
     def to_flat(self) -> NDArray[np.uint32]:
         """All codes row-major: book 0 in time order, then book 1, and so on."""
@@ -152,8 +166,8 @@ class Codes:
             raise InputError("expected at least one part, got none")
         first = pieces[0]
         for part in pieces[1:]:
-            if part._format() != first._format():
-                raise InputError("the parts come from different codecs or numbers of codebooks")
+            if fact := first.framing.difference(part.framing):
+                raise InputError(f"the parts come from different codecs or numbers of codebooks: their {fact} differs")
         for part, after in pairwise(pieces):
             if part.ends_signal and after.num_samples:
                 raise InputError(
@@ -164,19 +178,49 @@ class Codes:
             first,
             books=tuple(np.concatenate(books) for books in zip(*(part.books for part in pieces), strict=True)),
             num_samples=sum(part.num_samples for part in pieces),
+            segments=tuple(chain.from_iterable(part.segments for part in pieces)),
             scales=np.concatenate([part.scales for part in pieces]),
         )
 
-    def _format(self) -> tuple[object, ...]:
-        return (
-            self.codec,
-            self.sample_rate,
-            self.channels,
-            self.hop_length,
-            self.codebook_size,
-            self.strides,
-            self.tail_frames,
-        )
+    @property
+    def codec(self) -> str:
+        """Name of the codec that made them."""
+        return self.framing.codec
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of the audio."""
+        return self.framing.sample_rate
+
+    @property
+    def channels(self) -> int:
+        """Channels of the audio."""
+        return self.framing.channels
+
+    @property
+    def hop_length(self) -> int:
+        """Samples per frame."""
+        return self.framing.hop_length
+
+    @property
+    def codebook_size(self) -> int:
+        """Every code is in `0 ..< codebook_size`."""
+        return self.framing.codebook_size
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Frames per code, for each book."""
+        return self.framing.strides
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.framing.frame_rate
+
+    @property
+    def bandwidth(self) -> float:
+        """Nominal payload in kbps."""
+        return self.framing.bandwidth
 
     @property
     def num_codebooks(self) -> int:
@@ -189,32 +233,24 @@ class Codes:
         return len(self.books[0]) * self.strides[0]
 
     @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return self.sample_rate / self.hop_length
+    def extent(self) -> int:
+        """Samples from the beginning of this part to that of the part that follows it."""
+        return self.framing.extent(self.num_frames, len(self.segments))
 
     @property
     def ends_signal(self) -> bool:
-        """True if the last frame holds fewer samples than it could: no samples can follow."""
-        return self.num_samples < self.num_frames * self.hop_length
+        """True if the last frame or segment holds fewer samples than it could: no samples can follow."""
+        return self.num_samples < self.extent
 
     @property
     def duration(self) -> float:
         """Seconds of audio."""
         return self.num_samples / self.sample_rate
 
-    @property
-    def bandwidth(self) -> float:
-        """Nominal payload in kbps."""
-        bits = (self.codebook_size - 1).bit_length()
-        return sum(1 / stride for stride in self.strides) * bits * self.frame_rate / 1000
-
     def codebooks(self, count: int) -> Codes:
         """The same clip at a lower bandwidth: its first `count` codebooks."""
-        count = whole_number("number of codebooks", count)
-        if not 1 <= count <= self.num_codebooks:
-            raise InputError(f"expected 1 to {self.num_codebooks} codebooks, got {count}")
-        return replace(self, books=self.books[:count], strides=self.strides[:count])
+        framing = self.framing.first(count)
+        return replace(self, framing=framing, books=self.books[: framing.num_codebooks])
 
     def frames(self, start: int, stop: int) -> Codes:
         """Frames `start` to `stop` with the samples that lie in them, as a clip of its own.
@@ -222,49 +258,83 @@ class Codes:
         The `tail_frames` frames that follow are taken along, so that the piece decodes to its full length.
 
         Raises:
-            InputError: Not `0 <= start <= stop <= num_frames`, or not multiples of every stride.
+            InputError: Not `0 <= start <= stop <= num_frames`, or not multiples of the codec's `frame_multiple` (the
+                end of the clip is one, too); in a segmented codec, not where segments begin or end.
         """
-        return self._frames(start, stop, min(stop + self.tail_frames, self.num_frames))
+        return self._cut(start, stop, self.framing.frame_multiple, self.framing.tail_frames)
 
     def only_frames(self, start: int, stop: int) -> Codes:
-        """Frames `start` to `stop` as a part of this clip: all parts, one after the other, are the clip again."""
-        return self._frames(start, stop, stop)
+        """Frames `start` to `stop` as a part of this clip: all parts, one after the other, are the clip again.
 
-    def _frames(self, start: int, stop: int, end: int) -> Codes:
-        cycle = math.lcm(*self.strides)
-        if not 0 <= start <= stop <= end <= self.num_frames or start % cycle or end % cycle:
-            raise InputError(
-                f"expected frames within 0 to {self.num_frames} in steps of {cycle}, got {start} to {stop}"
-            )
-        last_sample = min(stop * self.hop_length, self.num_samples)
+        Raises:
+            InputError: Not `0 <= start <= stop <= num_frames`, or not multiples of every stride; in a segmented codec,
+                not where segments begin or end.
+        """
+        return self._cut(start, stop, self.framing.cycle, 0)
+
+    def parts(self, extent: int) -> Iterator[Codes]:
+        """This clip in consecutive parts that stand for `extent` samples each; the last may be shorter.
+
+        Args:
+            extent: A positive multiple of `framing.step_samples`.
+
+        Raises:
+            InputError: It is not such a multiple.
+        """
+        if whole_number("extent", extent) < 1 or extent % self.framing.step_samples:
+            raise InputError(f"expected parts of a multiple of {self.framing.step_samples} samples, got {extent}")
+        for first in range(0, self.extent, extent):
+            yield self.only_frames(self.frame_at(first), self.frame_at(first + extent))
+
+    def frame_at(self, sample: int) -> int:
+        """The first frame of the step that begins with `sample`; `num_frames` from the end of the clip on."""
+        if self.framing.segment is None:
+            return min(sample // self.hop_length, self.num_frames)
+        return self._edges[min(sample // self.framing.step_samples, len(self.segments))]
+
+    @cached_property
+    def _edges(self) -> list[int]:
+        """The frames with which segments begin, and the end."""
+        return list(accumulate(self.segments, initial=0))
+
+    def _cut(self, start: int, stop: int, multiple: int, tail: int) -> Codes:
+        start, stop, count = whole_number("start", start), whole_number("stop", stop), self.num_frames
+        segmented = self.framing.segment is not None
+        edges = self._edges if segmented else range(0, count + 1, multiple)
+        if not (0 <= start <= stop <= count and start in edges and (stop in edges or stop == count)):
+            where = "where segments begin or end" if segmented else f"in steps of {multiple}"
+            raise InputError(f"expected frames within 0 to {count} {where}, got {start} to {stop}")
+        if segmented:
+            first, last = edges.index(start), edges.index(stop)
+            begin, behind = first * self.framing.step_samples, last * self.framing.step_samples
+        else:
+            first, last = 0, 0
+            begin, behind = start * self.hop_length, stop * self.hop_length
+        end = min(stop + tail, count)
         return replace(
             self,
             books=tuple(book[start // s : end // s] for book, s in zip(self.books, self.strides, strict=True)),
-            num_samples=max(0, last_sample - start * self.hop_length),
+            num_samples=max(0, min(behind, self.num_samples) - begin),
+            segments=self.segments[first:last],
+            scales=self.scales[first:last],
         )
 
     def __getitem__(self, seconds: slice) -> Codes:
-        """`codes[1.5:3.0]`: the frames that cover that time, in seconds; the edges move out to whole frames.
+        """`codes[1.5:3.0]`: the frames that cover that time, in seconds; the edges move out to whole frames, or to what
+        the codec makes at a time: several frames or a segment.
 
         A decoder starts afresh at the first frame of a slice, so its first few frames differ from those of the
         whole clip.
         """
         if not isinstance(seconds, slice) or seconds.step is not None:
             raise InputError("expected a slice of seconds without a step, such as codes[1.5:3.0]")
-        if self.scales.size:
-            raise InputError("codes of a segmented codec cannot be sliced by time")
         try:
             begin = 0.0 if seconds.start is None else float(seconds.start)
             end = self.duration if seconds.stop is None else float(seconds.stop)
         except (TypeError, ValueError):
             raise InputError(f"expected a slice of seconds such as codes[1.5:3.0], got {seconds}") from None
-        if not 0 <= begin <= end < math.inf:
-            raise InputError(f"expected 0 <= start <= stop in seconds, got {begin} to {end}")
-        cycle = math.lcm(*self.strides)
-        seconds_per_cycle = cycle * self.hop_length / self.sample_rate
-        start = min(math.floor(begin / seconds_per_cycle + 1e-9) * cycle, self.num_frames)
-        stop = min(math.ceil(end / seconds_per_cycle - 1e-9) * cycle, self.num_frames)
-        return self.frames(start, max(start, stop))
+        first, last = self.framing.cover(begin, end)
+        return self.frames(self.frame_at(first), self.frame_at(last))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if copy is False:
@@ -277,8 +347,8 @@ class Codes:
         if not isinstance(other, Codes):
             return NotImplemented
         return (
-            self._format() == other._format()
-            and self.num_samples == other.num_samples
+            self.framing == other.framing
+            and (self.num_samples, self.segments) == (other.num_samples, other.segments)
             and all(np.array_equal(a, b) for a, b in zip(self.books, other.books, strict=True))
             and np.array_equal(self.scales, other.scales)
         )
@@ -286,8 +356,9 @@ class Codes:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
+        segments = f" in {len(self.segments)} segments" if self.segments else ""
         return (
-            f"Codes({self.codec}, {self.num_codebooks} codebooks, {self.num_frames} frames, "
+            f"Codes({self.codec}, {self.num_codebooks} codebooks, {self.num_frames} frames{segments}, "
             f"{self.duration:.3f} s, {self.bandwidth:g} kbps)"
         )
 

@@ -8,6 +8,8 @@
     ├── LimitError          a file that asks for more than the limits allow
     ├── UnsupportedError    something valid that this build or machine cannot do
     ├── ModelError          weights that are missing, wrong or unreachable
+    │   └── DownloadError   ... because a hub or the network does not give them
+    ├── EngineError         a computation that failed although its input was valid
     └── ResourceError       no memory, no space, no permission
 
 A message says what was expected, what came and what to do.
@@ -44,6 +46,14 @@ class UnsupportedError(CodecError):
 
 class ModelError(CodecError):
     """Weights are missing, unreachable, of the wrong hash or of the wrong shapes."""
+
+
+class DownloadError(ModelError):
+    """Weights cannot be fetched: a hub or server refuses, lacks them, or cannot be reached."""
+
+
+class EngineError(CodecError):
+    """A computation failed although its input was valid: a defect of this package, or weights that hold no model."""
 
 
 class ResourceError(CodecError):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from . import graph
 from .errors import InputError
-from .models import encodec, lyra, wavcodes
+from .framing import Segment
+from .models import dac, encodec, lyra, mimi, snac, wavcodes
 from .spec import CodecSpec, WeightFile, WeightSource
 from .weights import Tensors
 
@@ -31,6 +32,7 @@ class Checkpoint:
 
 
 _LYRA = "https://raw.githubusercontent.com/google/lyra/c2395ffa8d32e0a0447c4ba534292015b282850a/model_coeffs"
+_DAC = "https://github.com/descriptinc/descript-audio-codec/releases/download"
 
 _CHECKPOINTS = (
     Checkpoint(
@@ -128,9 +130,293 @@ _CHECKPOINTS = (
         partial(wavcodes.network, wavcodes.WAVCODES_16KHZ),
         wavcodes.tensors,
     ),
+    Checkpoint(
+        CodecSpec(
+            name="encodec_32khz",
+            description="Meta EnCodec as MusicGen uses it, music",
+            sample_rate=32_000,
+            channels=1,
+            hop_length=640,
+            num_codebooks=4,
+            codebook_size=2048,
+            bandwidths=(2.2,),
+            default_bandwidth=2.2,
+            strides=(1,) * 4,
+            causal=False,
+            weights=WeightSource(
+                repo="facebook/encodec_32khz",
+                revision="d0c45384f6c44db055f78200cfdcb9c1c8706727",
+                files=(
+                    WeightFile("model.safetensors", size=235_972_432),  # computed from the layout
+                ),
+                licence="not stated by the publisher; treat as CC-BY-NC-4.0",
+            ),
+        ),
+        partial(encodec.network, encodec.ENCODEC_32KHZ),
+        encodec.tensors,
+    ),
+    Checkpoint(
+        CodecSpec(
+            name="encodec_48khz",
+            description="Meta EnCodec, stereo music",
+            sample_rate=48_000,
+            channels=2,
+            hop_length=320,
+            num_codebooks=16,
+            codebook_size=1024,
+            bandwidths=(3.0, 6.0, 12.0, 24.0),
+            default_bandwidth=6.0,
+            strides=(1,) * 16,
+            causal=False,
+            segment=Segment(length=48_000, stride=47_520),
+            weights=WeightSource(
+                repo="facebook/encodec_48khz",
+                revision="c3def8e7185ac8c8efdce6eb8c4a651e487a503e",
+                files=(
+                    WeightFile(
+                        "model.safetensors",
+                        sha256="47a15ffbaf7bb76176d0833e10590de0a8988a7848748608cefc36a1c88adfdc",
+                        size=76_291_152,
+                    ),
+                ),
+                licence="stated as MIT by third parties only; treat as CC-BY-NC-4.0",
+            ),
+        ),
+        partial(encodec.network, encodec.ENCODEC_48KHZ),
+        encodec.tensors,
+    ),
+    # Bandwidths of DAC are those of 1, 2, 4 ... and all books, in true kbps with two decimals; trained to do without
+    # later books, it works with any number. Upstream's "8kbps" stands for 9 books as well as for 12 and for 32.
+    Checkpoint(
+        CodecSpec(
+            name="dac_16khz",
+            description="Descript DAC, any sound",
+            sample_rate=16_000,
+            channels=1,
+            hop_length=320,
+            num_codebooks=12,
+            codebook_size=1024,
+            bandwidths=(0.5, 1.0, 2.0, 4.0, 6.0),
+            default_bandwidth=6.0,
+            strides=(1,) * 12,
+            causal=False,
+            weights=WeightSource(
+                repo="descript/dac_16khz",
+                revision="7c2fc5e759f1f501aefc6e7a0265cc57f5d17ba7",
+                files=(
+                    WeightFile("model.safetensors", size=296_592_604),  # computed from the layout
+                ),
+                licence="MIT",
+            ),
+        ),
+        partial(dac.network, dac.DAC_16KHZ),
+        dac.tensors,
+    ),
+    Checkpoint(
+        CodecSpec(
+            name="dac_24khz",
+            description="Descript DAC, any sound",
+            sample_rate=24_000,
+            channels=1,
+            hop_length=320,
+            num_codebooks=32,
+            codebook_size=1024,
+            bandwidths=(0.75, 1.5, 3.0, 6.0, 12.0, 24.0),
+            default_bandwidth=24.0,
+            strides=(1,) * 32,
+            causal=False,
+            weights=WeightSource(
+                repo="descript/dac_24khz",
+                revision="6ba020b5ba7d9d8076fb90db7e67f27e31980f6e",
+                files=(
+                    WeightFile(
+                        "model.safetensors",
+                        sha256="7452e3fc6972991da871ae1a1c9d3e8e219aa247cc0f757018867d6a7fe59aaf",
+                        size=298_652_268,
+                    ),
+                ),
+                licence="MIT",
+            ),
+        ),
+        partial(dac.network, dac.DAC_24KHZ),
+        dac.tensors,
+    ),
+    Checkpoint(
+        CodecSpec(
+            name="dac_44khz",
+            description="Descript DAC, any sound",
+            sample_rate=44_100,
+            channels=1,
+            hop_length=512,
+            num_codebooks=9,
+            codebook_size=1024,
+            bandwidths=(0.86, 1.72, 3.45, 6.89, 7.75),
+            default_bandwidth=7.75,
+            strides=(1,) * 9,
+            causal=False,
+            weights=WeightSource(
+                repo="descript/dac_44khz",
+                revision="c1bc521685adf9cfe247bc39a5ca58917eda1ac4",
+                files=(
+                    WeightFile(
+                        "model.safetensors",
+                        sha256="6128ebff483a41422b0164d079a3773b0d8d82e64c4293d775994cbf8baf913a",
+                        size=306_507_276,
+                    ),
+                ),
+                licence="MIT",
+            ),
+        ),
+        partial(dac.network, dac.DAC_44KHZ),
+        dac.tensors,
+    ),
+    Checkpoint(
+        CodecSpec(
+            name="dac_44khz_16kbps",
+            description="Descript DAC, any sound",
+            sample_rate=44_100,
+            channels=1,
+            hop_length=512,
+            num_codebooks=18,
+            codebook_size=1024,
+            bandwidths=(0.86, 1.72, 3.45, 6.89, 13.78, 15.5),
+            default_bandwidth=15.5,
+            strides=(1,) * 18,
+            causal=False,
+            weights=WeightSource(
+                files=(
+                    WeightFile(
+                        "weights_44khz_16kbps.pth",
+                        size=256_984_809,
+                        url=f"{_DAC}/1.0.0/weights_44khz_16kbps.pth",
+                    ),
+                ),
+                licence="MIT",
+            ),
+        ),
+        partial(dac.network, dac.DAC_44KHZ_16KBPS),
+        dac.tensors,
+    ),
+    Checkpoint(
+        CodecSpec(
+            name="snac_24khz",
+            description="SNAC, speech, books at 3 rates",
+            sample_rate=24_000,
+            channels=1,
+            hop_length=512,
+            num_codebooks=3,
+            codebook_size=4096,
+            bandwidths=(0.14, 0.42, 0.98),
+            default_bandwidth=0.98,
+            strides=(4, 2, 1),
+            causal=False,
+            frame_multiple=4,
+            weights=WeightSource(
+                repo="hubertsiuzdak/snac_24khz",
+                revision="d73ad176a12188fcf4f360ba3bf2c2fbbe8f58ec",
+                files=(
+                    WeightFile(
+                        "pytorch_model.bin",
+                        sha256="4b8164cc6606bfa627f1a784734c1e539891518f1191ed9194fe1e3b9b4bff40",
+                        size=79_488_254,
+                    ),
+                ),
+                licence="MIT",
+            ),
+        ),
+        partial(snac.network, snac.SNAC_24KHZ),
+        snac.tensors,
+    ),
+    Checkpoint(
+        CodecSpec(
+            name="snac_32khz",
+            description="SNAC, music and effects, books at 4 rates",
+            sample_rate=32_000,
+            channels=1,
+            hop_length=384,
+            num_codebooks=4,
+            codebook_size=4096,
+            bandwidths=(0.12, 0.38, 0.88, 1.88),
+            default_bandwidth=1.88,
+            strides=(8, 4, 2, 1),
+            causal=False,
+            frame_multiple=32,
+            weights=WeightSource(
+                repo="hubertsiuzdak/snac_32khz",
+                revision="c84c6ac842dc7a44a6fb0f3b576ce94b48a7780f",
+                files=(
+                    WeightFile(
+                        "pytorch_model.bin",
+                        sha256="bfee2f057c1e287443786bedab377b5176b430e911417683977b7af71ea3ba65",
+                    ),
+                ),
+                licence="MIT",
+            ),
+        ),
+        partial(snac.network, snac.SNAC_32KHZ),
+        snac.tensors,
+    ),
+    Checkpoint(
+        CodecSpec(
+            name="snac_44khz",
+            description="SNAC, music and effects, books at 4 rates",
+            sample_rate=44_100,
+            channels=1,
+            hop_length=384,
+            num_codebooks=4,
+            codebook_size=4096,
+            bandwidths=(0.17, 0.52, 1.21, 2.58),
+            default_bandwidth=2.58,
+            strides=(8, 4, 2, 1),
+            causal=False,
+            frame_multiple=32,
+            weights=WeightSource(
+                repo="hubertsiuzdak/snac_44khz",
+                revision="873ebef9718b89660340c6f55a2b515e98cfa1d9",
+                files=(
+                    WeightFile(
+                        "pytorch_model.bin",
+                        sha256="b0a676cbdc8d1cc53186f6d777bc956fb7932ceacdc657a4c3741646e9e7ead0",
+                    ),
+                ),
+                licence="MIT",
+            ),
+        ),
+        partial(snac.network, snac.SNAC_44KHZ),
+        snac.tensors,
+    ),
+    Checkpoint(
+        CodecSpec(
+            name="mimi",
+            description="kyutai Mimi, speech, causal; by default the 8 books that Moshi uses",
+            sample_rate=24_000,
+            channels=1,
+            hop_length=1920,
+            num_codebooks=32,
+            codebook_size=2048,
+            bandwidths=(0.14, 0.55, 1.1, 2.2, 4.4),
+            default_bandwidth=1.1,
+            strides=(1,) * 32,
+            weights=WeightSource(
+                repo="kyutai/mimi",
+                revision="89091b3e466eb6a9d11e537bf26b144f194978f7",
+                files=(
+                    WeightFile(
+                        "model.safetensors",
+                        sha256="bac7e85083dcded655d24eaadde7e6eea34c0da1b35fa2d284e641bd2b942a5e",
+                        size=384_649_828,
+                    ),
+                ),
+                licence="CC-BY-4.0",
+            ),
+        ),
+        partial(mimi.network, mimi.MIMI),
+        mimi.tensors,
+    ),
 )
 
 _BY_NAME = {entry.spec.name: entry for entry in _CHECKPOINTS}
+_BY_REPO = {entry.spec.weights.repo.lower(): entry for entry in _CHECKPOINTS if entry.spec.weights.repo}
 
 
 def list_codecs() -> list[str]:
@@ -139,19 +425,34 @@ def list_codecs() -> list[str]:
 
 
 def checkpoint(name: str) -> Checkpoint:
-    """The entry of a codec; case does not matter, and `-` may stand for `_`.
+    """The entry of a codec.
+
+    Args:
+        name: Its name, where case does not matter and `-` may stand for `_`, or the hub repository that its weights are
+            published in.
 
     Raises:
         InputError: There is no such codec; the message names the nearest one and all there are.
     """
-    key = name.lower().replace("-", "_") if isinstance(name, str) else ""
-    if key in _BY_NAME:
-        return _BY_NAME[key]
+    key = name.lower() if isinstance(name, str) else ""
+    if entry := _BY_REPO.get(key) or _BY_NAME.get(key.replace("-", "_")):
+        return entry
     import difflib
 
-    near = difflib.get_close_matches(key, _BY_NAME, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(key.replace("-", "_"), _BY_NAME, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}? " if near else ""
     raise InputError(f"expected the name of a codec, got {name!r}; {hint}There are: {', '.join(_BY_NAME)}")
+
+
+def family(name: str) -> tuple[CodecSpec, ...]:
+    """Facts of all codecs whose names begin with that of a family, such as `encodec`."""
+    return tuple(entry.spec for entry in _CHECKPOINTS if entry.spec.name.partition("_")[0] == name)
+
+
+def published_in(repo: str) -> CodecSpec | None:
+    """Facts of the codec whose weights are published in a hub repository, or None."""
+    entry = _BY_REPO.get(repo.lower())
+    return entry.spec if entry else None
 
 
 def spec(name: str) -> CodecSpec:

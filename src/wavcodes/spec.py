@@ -1,23 +1,9 @@
 """Facts of one published checkpoint: they need no download, no weights and no engine."""
 
-import operator
 from dataclasses import dataclass
-from typing import Any
 
 from .errors import InputError
-
-
-def whole_number(name: str, value: Any) -> int:
-    """`value` as an int; what is no integer is an InputError."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise InputError(f"expected an integer as {name}, got {value!r}") from None
-
-
-def frames_of(num_samples: int, hop_length: int, tail_frames: int) -> int:
-    """Frames that `num_samples` samples are coded into; no samples have none."""
-    return -(-num_samples // hop_length) + tail_frames if num_samples else 0
+from .framing import Framing, Segment, whole_number
 
 
 @dataclass(frozen=True)
@@ -72,7 +58,9 @@ class CodecSpec:
         weights: Source and licence of the weights.
         strides: Frames per code for each codebook.
         causal: True if no output depends on input later than its own frame.
-        tail_frames: Frames after the last one that holds samples; they flush a codec's own delay.
+        tail_frames: Frames after those that hold samples; they flush a codec's own delay.
+        frame_multiple: An encoder fills up the frames that hold samples to a multiple of this.
+        segment: Windows that are coded independently, if the codec has such.
         description: One line for a table.
     """
 
@@ -88,26 +76,46 @@ class CodecSpec:
     strides: tuple[int, ...]
     causal: bool = True
     tail_frames: int = 0
+    frame_multiple: int = 1
+    segment: Segment | None = None
     description: str = ""
+
+    def framing(self, num_codebooks: int | None = None) -> Framing:
+        """How codes of the first `num_codebooks` books (all, if left out) stand for sound.
+
+        Raises:
+            InputError: There are not so many codebooks.
+        """
+        count = self.num_codebooks if num_codebooks is None else self.resolve_codebooks(num_codebooks=num_codebooks)
+        return Framing(
+            codec=self.name,
+            sample_rate=self.sample_rate,
+            channels=self.channels,
+            hop_length=self.hop_length,
+            codebook_size=self.codebook_size,
+            strides=self.strides[:count],
+            tail_frames=self.tail_frames,
+            frame_multiple=self.frame_multiple,
+            segment=self.segment,
+        )
 
     @property
     def frame_rate(self) -> float:
         """Frames per second, exact: `sample_rate / hop_length`."""
-        return self.sample_rate / self.hop_length
+        return self.framing().frame_rate
 
     @property
     def bits(self) -> int:
         """Bits that one code needs."""
-        return (self.codebook_size - 1).bit_length()
+        return self.framing().bits
 
     def bandwidth(self, num_codebooks: int) -> float:
         """Nominal payload in kbps of the first `num_codebooks` codebooks."""
-        codes_per_frame = sum(1 / stride for stride in self.strides[:num_codebooks])
-        return codes_per_frame * self.bits * self.frame_rate / 1000
+        return self.framing(num_codebooks).bandwidth
 
     def num_frames(self, num_samples: int) -> int:
         """Frames that `num_samples` samples (per channel) are coded into; 0 for no samples."""
-        return frames_of(num_samples, self.hop_length, self.tail_frames)
+        return self.framing().num_frames(num_samples)
 
     def resolve_codebooks(self, bandwidth: float | None = None, num_codebooks: int | None = None) -> int:
         """The number of codebooks that a caller's choice means.

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 from .audio import check_chunk
 from .codes import Codes
 from .engines.native import Engine
+from .engines.segments import Latent, decoder, encoder
 from .errors import InputError
 from .spec import CodecSpec
 
@@ -21,10 +22,10 @@ class StreamEncoder:
     def __init__(self, spec: CodecSpec, engine: Engine, num_codebooks: int, delay: int, threads: int) -> None:
         self.delay = delay
         self._spec = spec
+        self._framing = spec.framing(num_codebooks)
         self._engine = engine
-        self._stream = engine.encoder()
-        self._num_codebooks = num_codebooks
         self._threads = threads
+        self._stream = encoder(engine, self._framing)
         self._pushed = 0  # samples
         self._coded = 0  # samples that the codes given so far stand for
 
@@ -48,14 +49,15 @@ class StreamEncoder:
     def flush(self) -> Codes:
         """Ends the signal: the codes of its last, incomplete frames."""
         latent = self._stream.flush(self._threads)
-        return self._codes(latent if self._pushed else latent[:0], ended=True)  # no samples have no frames
+        return self._codes(latent if self._pushed else Latent(latent.rows[:0]), ended=True)  # no samples have no frames
 
-    def _codes(self, latent: NDArray[np.float32], ended: bool) -> Codes:
-        codes = self._engine.quantize(latent, self._num_codebooks, self._threads)
+    def _codes(self, latent: Latent, ended: bool) -> Codes:
+        books = self._engine.quantize(latent.rows, self._framing.num_codebooks, self._threads)
         rest = self._pushed - self._coded
-        num_samples = rest if ended else min(rest, len(codes) * self._spec.hop_length)
+        extent = self._framing.extent(len(latent.rows), len(latent.segments))
+        num_samples = rest if ended else min(rest, extent)
         self._coded += num_samples
-        return Codes.of(self._spec, list(np.ascontiguousarray(codes.T)), num_samples)
+        return Codes(self._framing, tuple(books), num_samples, latent.segments, latent.scales)
 
 
 class StreamDecoder:
@@ -67,11 +69,11 @@ class StreamDecoder:
             stream catches up.
     """
 
-    def __init__(self, spec: CodecSpec, engine: Engine, delay: int, threads: int) -> None:
+    def __init__(self, spec: CodecSpec, engine: Engine, delay: int, threads: int, noise_seed: int | None) -> None:
         self.delay = delay
         self._spec = spec
         self._engine = engine
-        self._stream = engine.decoder()
+        self._stream = decoder(engine, spec.framing(), noise_seed)
         self._threads = threads
         self._num_codebooks = 0
         self._announced = 0  # samples that the codes pushed so far stand for
@@ -100,8 +102,8 @@ class StreamDecoder:
                 "the codes pushed before ended the signal, for their last frames were not full; start a new stream for "
                 "another signal, or state the num_samples of each part of this one"
             )
-        rows = np.ascontiguousarray(np.stack(codes.books, axis=1), np.int32)
-        audio = self._stream.push(self._engine.dequantize(rows), self._threads)
+        latent = Latent(self._engine.dequantize(codes.books, self._threads), codes.segments, codes.scales)
+        audio = self._stream.push(latent, self._threads)
         self._num_codebooks = codes.num_codebooks
         self._announced += codes.num_samples
         self._over = codes.ends_signal
@@ -129,11 +131,9 @@ def check_codec(codes: Codes, spec: CodecSpec) -> None:
         raise InputError(f"expected codes of {spec.name}, got codes of {codes.codec}; load that codec to decode them")
     if codes.num_codebooks > spec.num_codebooks:
         raise InputError(f"{spec.name} has {spec.num_codebooks} codebooks, got {codes.num_codebooks}")
-    for fact in ("sample_rate", "channels", "hop_length", "codebook_size", "tail_frames"):
-        if getattr(codes, fact) != getattr(spec, fact):
-            raise InputError(
-                f"{spec.name} has {fact} = {getattr(spec, fact)}, but these codes state {getattr(codes, fact)}; "
-                "they are not what this codec gives"
-            )
-    if codes.strides != spec.strides[: codes.num_codebooks]:
-        raise InputError(f"{spec.name} has strides {spec.strides}, but these codes state {codes.strides}")
+    expected, stated = spec.framing(codes.num_codebooks), codes.framing
+    if fact := expected.difference(stated):
+        raise InputError(
+            f"{spec.name} has {fact} = {getattr(expected, fact)}, but these codes state {getattr(stated, fact)}; "
+            "they are not what this codec gives"
+        )

@@ -41,7 +41,7 @@ def _decode(job: Job, load: Callable[[str], Codec], arguments: Namespace, report
     with jobs.opened_source(job) as file:
         source: Reader | Salvage = salvage(file) if arguments.salvage else _open(file, job.source, arguments.bandwidth)
         header = source.header
-        codec = load(header.codec)
+        codec = load(header.framing.codec)
         _check(header, codec, job, arguments.force, report)
         num_codebooks = _num_codebooks(header, codec, arguments.bandwidth)
         start, stop = _stretch(job, header, arguments)
@@ -58,13 +58,13 @@ def _decode(job: Job, load: Callable[[str], Codec], arguments: Namespace, report
         done = 0
         with (
             jobs.opened_target(job) as out,
-            AudioWriter(out, suffix, header.sample_rate, header.channels, length) as writer,
-            report.progress(job.source_name, None if length is None else length / header.sample_rate) as progress,
+            AudioWriter(out, suffix, header.framing.sample_rate, header.framing.channels, length) as writer,
+            report.progress(job.source_name, None if length is None else header.time(length)) as progress,
         ):
             for piece in audio:
                 writer.write(piece)
                 done += piece.shape[1]
-                progress.update(done / header.sample_rate)
+                progress.update(header.time(done))
             if not done:
                 raise InputError(
                     f"{job.source_name}: expected audio to decode, but there is none in what was asked for"
@@ -86,21 +86,20 @@ def _open(file: BinaryIO, name: str, bandwidth: float | None) -> Reader:
         for spec in specs:
             with suppress(InputError):
                 reader = open_reader(file, name, num_codebooks=spec.resolve_codebooks(bandwidth))
-                if reader.header.codec == spec.name:
+                if reader.header.framing.codec == spec.name:
                     return reader
         raise
 
 
 def _check(header: Header, codec: Codec, job: Job, force: bool, report: Report) -> None:
     """Compares what the file says about its codec with the codec."""
-    spec = codec.spec
-    for name in ("sample_rate", "channels", "hop_length", "codebook_size", "tail_frames"):
-        expected, found = getattr(spec, name), getattr(header, name)
-        if found != expected:
-            raise FormatError(
-                f"{job.source_name}: expected {name} = {expected} for {spec.name}, got {found}; "
-                "it was written by another program or version"
-            )
+    spec, stated = codec.spec, header.framing
+    expected = spec.framing(min(stated.num_codebooks, spec.num_codebooks))
+    if fact := expected.difference(stated):
+        raise FormatError(
+            f"{job.source_name}: expected {fact} = {getattr(expected, fact)} for {spec.name}, "
+            f"got {getattr(stated, fact)}; it was written by another program or version"
+        )
     if header.weights_digest not in (None, codec.weights_digest):
         other = f"{job.source_name}: was encoded with other weights of {spec.name} than those loaded here"
         if not force:
@@ -109,21 +108,24 @@ def _check(header: Header, codec: Codec, job: Job, force: bool, report: Report) 
 
 
 def _num_codebooks(header: Header, codec: Codec, bandwidth: float | None) -> int:
+    framing = header.framing
     if bandwidth is None:
-        return header.num_codebooks
+        return framing.num_codebooks
     wanted = codec.spec.resolve_codebooks(bandwidth)
-    if wanted > header.num_codebooks:
-        most = codec.spec.bandwidth(header.num_codebooks)
-        raise InputError(f"expected a bandwidth of at most {most:g} kbps, which this file has, got {bandwidth:g}")
+    if wanted > framing.num_codebooks:
+        raise InputError(
+            f"expected a bandwidth of at most {framing.bandwidth:g} kbps, which this file has, got {bandwidth:g}"
+        )
     return wanted
 
 
 def _stretch(job: Job, header: Header, arguments: Namespace) -> tuple[int, int | None]:
     """The samples that `--from` and `--to` select; the end is None where it is not known yet."""
-    start = round((arguments.start or 0.0) * header.sample_rate)
-    ends = [header.num_samples, None if arguments.stop is None else round(arguments.stop * header.sample_rate)]
+    rate = header.framing.sample_rate
+    start = round((arguments.start or 0.0) * rate)
+    ends = [header.num_samples, None if arguments.stop is None else round(arguments.stop * rate)]
     stop = min((end for end in ends if end is not None), default=None)
     if stop is not None and not start < stop:
-        length = "" if header.num_samples is None else f" lasts {header.num_samples / header.sample_rate:.3f} s;"
+        length = "" if header.num_samples is None else f" lasts {header.time(header.num_samples):.3f} s;"
         raise InputError(f"{job.source_name}:{length} --from {arguments.start or 0:g} selects nothing of it")
     return start, stop

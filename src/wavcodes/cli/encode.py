@@ -47,7 +47,7 @@ def _encode(job: Job, codec: Codec, num_codebooks: int, arguments: Namespace, re
         if not num_samples:
             raise InputError(f"{reader.name}: expected at least one sample at {spec.sample_rate} Hz, got less")
         _note_conversions(reader, spec, report)
-        header = Header.of_spec(spec, num_codebooks, num_samples=num_samples, weights_digest=codec.weights_digest)
+        header = Header(spec.framing(num_codebooks), num_samples, codec.weights_digest)
         encoder = codec.stream_encoder(num_codebooks=num_codebooks)
         resampler = StreamResampler(reader.sample_rate, spec.sample_rate, spec.channels)
         done = 0

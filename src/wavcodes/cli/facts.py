@@ -12,19 +12,19 @@ from .report import Report, size
 
 def of_header(header: Header, num_samples: int | None) -> dict[str, Any]:
     """What a record says about the codes of a clip of `num_samples` samples (None: unknown)."""
-    frame_rate = header.sample_rate / header.hop_length
+    framing = header.framing
     return {
-        "codec": header.codec,
-        "sample_rate": header.sample_rate,
-        "channels": header.channels,
-        "hop_length": header.hop_length,
-        "frame_rate": frame_rate,
-        "num_codebooks": header.num_codebooks,
-        "codebook_size": header.codebook_size,
-        "strides": list(header.strides),
-        "bandwidth": sum(1 / stride for stride in header.strides) * header.bits * frame_rate / 1000,
+        "codec": framing.codec,
+        "sample_rate": framing.sample_rate,
+        "channels": framing.channels,
+        "hop_length": framing.hop_length,
+        "frame_rate": framing.frame_rate,
+        "num_codebooks": framing.num_codebooks,
+        "codebook_size": framing.codebook_size,
+        "strides": list(framing.strides),
+        "bandwidth": framing.bandwidth,
         "num_samples": num_samples,
-        "duration": None if num_samples is None else num_samples / header.sample_rate,
+        "duration": None if num_samples is None else header.time(num_samples),
         "weights_digest": None if header.weights_digest is None else header.weights_digest.hex(),
     }
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Pieces = Iterator[NDArray[np.float32]]
 
-_LEAD_IN = 1.0  # seconds decoded before a stretch and dropped, so that the decoder has settled when it begins
+_LEAD = 1.0  # seconds decoded before and behind a stretch and dropped: what a decoder makes of a frame depends on them
 _MOST_SILENCE = 24 * 3600  # seconds; a header may claim any length, and silence for it would fill the disk
 
 
@@ -31,11 +31,10 @@ def whole(parts: Iterable[Codes], codec: Codec, num_codebooks: int) -> Pieces:
 
 def between(reader: Reader, codec: Codec, num_codebooks: int, start: int, stop: int | None) -> Pieces:
     """Samples `start` to `stop` (None: the end); only the blocks that are needed are read."""
-    header = reader.header
-    cycle = header.cycle * header.hop_length
-    first = max(0, start - round(_LEAD_IN * header.sample_rate)) // cycle * cycle
-    until = None if stop is None else stop / header.sample_rate
-    parts = reader.between(first / header.sample_rate, until)
+    header, step = reader.header, reader.header.framing.step_samples
+    lead = round(_LEAD * header.framing.sample_rate)
+    first = max(0, start - lead) // step * step
+    parts = reader.between(header.time(first), None if stop is None else header.time(stop + lead))
     return cut(whole(parts, codec, num_codebooks), start - first, None if stop is None else stop - first)
 
 
@@ -45,12 +44,12 @@ def intact(salvage: Salvage, codec: Codec, num_codebooks: int, stop: int | None)
     Raises:
         LimitError: More than a day is lost in one stretch.
     """
-    hop, given = salvage.header.hop_length, 0
-    for frame, run in _runs(salvage):
-        if stop is not None and frame * hop >= stop:
+    given = 0
+    for first, run in _runs(salvage):
+        if stop is not None and first >= stop:
             break
-        yield from _silence(codec, frame * hop - given)
-        given = frame * hop
+        yield from _silence(codec, first - given)
+        given = first
         for piece in whole(run, codec, num_codebooks):
             given += piece.shape[1]
             yield piece
@@ -59,16 +58,16 @@ def intact(salvage: Salvage, codec: Codec, num_codebooks: int, stop: int | None)
 
 
 def _runs(salvage: Salvage) -> Iterator[tuple[int, list[Codes]]]:
-    """(first frame, blocks) of each stretch without a gap."""
+    """(first sample, blocks) of each stretch without a gap."""
     first, run, behind = 0, list[Codes](), 0
-    for frame, codes in salvage.blocks:
-        if run and frame != behind:
+    for begin, codes in salvage.blocks:
+        if run and begin != behind:
             yield first, run
             run = []
         if not run:
-            first = frame
+            first = begin
         run.append(codes)
-        behind = frame + codes.num_frames
+        behind = begin + codes.extent
     if run:
         yield first, run
 

@@ -2,73 +2,39 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..codes import Codes
-from ..errors import InputError, UnsupportedError
-from ..spec import CodecSpec
-
-_OF_ALL_PARTS = ("codec", "sample_rate", "channels", "hop_length", "codebook_size", "strides", "tail_frames")
+from ..errors import InputError
+from ..framing import Framing, whole_number
 
 
 @dataclass(frozen=True)
 class Header:
-    """Facts of a file of codes; those that `Codes` has too mean the same there.
+    """Facts of a file of codes.
 
     Attributes:
+        framing: Which codec made the codes, and how they stand for samples.
         num_samples: True length per channel, or None where it is not known before the end.
         weights_digest: SHA-256 (32 bytes) of the weights that made the codes, or None where it is not stated.
     """
 
-    codec: str
-    sample_rate: int
-    channels: int
-    hop_length: int
-    codebook_size: int
-    strides: tuple[int, ...]
-    tail_frames: int = 0
+    framing: Framing
     num_samples: int | None = None
     weights_digest: bytes | None = None
 
     def __post_init__(self) -> None:
-        smallest = min(self.sample_rate, self.channels, self.hop_length, self.codebook_size - 1, *self.strides, 1)
-        if not self.strides or smallest < 1 or self.tail_frames < 0:
-            raise InputError(
-                "expected at least one stride, a codebook_size of 2 or more, and a sample_rate, channels, hop_length "
-                f"and strides of 1 or more, got {self}"
-            )
+        if self.num_samples is not None and whole_number("num_samples", self.num_samples) < 0:
+            raise InputError(f"expected num_samples of 0 or more, or None, got {self.num_samples}")
         digest = self.weights_digest
         if digest is not None and not (isinstance(digest, bytes) and len(digest) == 32):
             raise InputError(f"expected a weights digest as bytes, 32 of them (no hexadecimal text), got {digest!r}")
-
-    @classmethod
-    def of_spec(
-        cls,
-        spec: CodecSpec,
-        num_codebooks: int,
-        *,
-        num_samples: int | None = None,
-        weights_digest: bytes | None = None,
-    ) -> Header:
-        """Header for codes of the first `num_codebooks` books of a known codec."""
-        return cls(
-            codec=spec.name,
-            sample_rate=spec.sample_rate,
-            channels=spec.channels,
-            hop_length=spec.hop_length,
-            codebook_size=spec.codebook_size,
-            strides=spec.strides[: spec.resolve_codebooks(num_codebooks=num_codebooks)],
-            tail_frames=spec.tail_frames,
-            num_samples=num_samples,
-            weights_digest=weights_digest,
-        )
 
     @classmethod
     def of_codes(cls, codes: Codes, *, weights_digest: bytes | None = None) -> Header:
@@ -78,84 +44,86 @@ class Header:
             InputError: `codes` are no `Codes`, or the digest is not one.
         """
         _check_codes(codes)
-        facts: dict[str, Any] = {name: getattr(codes, name) for name in _OF_ALL_PARTS}
-        return cls(**facts, num_samples=codes.num_samples, weights_digest=weights_digest)
-
-    @property
-    def num_codebooks(self) -> int:
-        """K."""
-        return len(self.strides)
-
-    @property
-    def bits(self) -> int:
-        """Bits that one code needs."""
-        return (self.codebook_size - 1).bit_length()
-
-    @property
-    def cycle(self) -> int:
-        """Frames of the shortest stretch in which every book has whole codes."""
-        return math.lcm(*self.strides)
-
-    @property
-    def cycle_codes(self) -> int:
-        """Codes in one cycle, of all books together."""
-        return sum(self.cycle // stride for stride in self.strides)
-
-    def codes(self, books: Sequence[ArrayLike], num_samples: int) -> Codes:
-        """Codes with the facts of this header."""
-        return Codes(
-            self.codec,
-            tuple(np.asarray(book) for book in books),
-            num_samples,
-            self.sample_rate,
-            self.channels,
-            self.hop_length,
-            self.codebook_size,
-            self.strides,
-            self.tail_frames,
-        )
+        return cls(codes.framing, codes.num_samples, weights_digest)
 
     def empty(self) -> Codes:
         """Codes of no frames."""
-        return self.codes([np.zeros(0, np.uint16)] * self.num_codebooks, 0)
+        return Codes(self.framing, (np.zeros(0, np.uint16),) * self.framing.num_codebooks, 0)
 
     def check(self, part: Codes) -> None:
         """Checks that `part` is of this kind.
 
         Raises:
             InputError: It is not `Codes`, of another codec or of another number of codebooks.
-            UnsupportedError: It has scales, which no container of this package can hold yet.
         """
         _check_codes(part)
-        for name in _OF_ALL_PARTS:
-            if getattr(part, name) != getattr(self, name):
-                raise InputError(
-                    f"expected codes of {name} = {getattr(self, name)!r}, as the header states, "
-                    f"got {getattr(part, name)!r}; write different codes to different files"
-                )
-        if part.scales.size:
-            raise UnsupportedError("this container has no place for the scales of a segmented codec")
+        if fact := self.framing.difference(part.framing):
+            raise InputError(
+                f"expected codes of {fact} = {getattr(self.framing, fact)!r}, as the header states, "
+                f"got {getattr(part.framing, fact)!r}; write different codes to different files"
+            )
 
-    def time(self, frame: int) -> float:
-        """Seconds at which `frame` begins."""
-        return frame * self.hop_length / self.sample_rate
-
-    def in_time_order(self, codes: Codes) -> NDArray[np.uint32]:
-        """All codes, cycle after cycle, in a cycle book after book: frame after frame where all strides are one."""
-        cycles = codes.num_frames // self.cycle
-        rows = [book.reshape(cycles, self.cycle // s) for book, s in zip(codes.books, self.strides, strict=True)]
-        return np.concatenate(rows, axis=1).ravel().astype(np.uint32)
-
-    def from_time_order(self, values: NDArray[Any], num_samples: int) -> Codes:
-        """The inverse of `in_time_order`; `values` has whole cycles."""
-        rows = values.reshape(-1, self.cycle_codes)
-        ends = np.cumsum([self.cycle // stride for stride in self.strides])
-        return self.codes([book.ravel() for book in np.split(rows, ends[:-1], axis=1)], num_samples)
+    def time(self, sample: int) -> float:
+        """Seconds at which `sample` stands."""
+        return sample / self.framing.sample_rate
 
 
 def _check_codes(codes: object) -> None:
     if not isinstance(codes, Codes):
         raise InputError(f"expected Codes, as a codec's encode returns them, got {type(codes).__name__}")
+
+
+def in_time_order(codes: Codes) -> NDArray[np.uint32]:
+    """All codes, cycle after cycle, in a cycle book after book: frame after frame where all strides are one."""
+    cycle = codes.framing.cycle
+    rows = [
+        book.reshape(codes.num_frames // cycle, cycle // stride)
+        for book, stride in zip(codes.books, codes.strides, strict=True)
+    ]
+    return np.concatenate(rows, axis=1).ravel().astype(np.uint32)
+
+
+def from_time_order(values: NDArray[Any], framing: Framing) -> tuple[NDArray[Any], ...]:
+    """The books of codes that `in_time_order` put into order; `values` has whole cycles."""
+    rows = values.reshape(-1, framing.cycle_codes)
+    ends = np.cumsum([framing.cycle // stride for stride in framing.strides])
+    return tuple(book.ravel() for book in np.split(rows, ends[:-1], axis=1))
+
+
+class Course:
+    """Counts the parts of one clip as they come.
+
+    Args:
+        framing: Of all parts.
+        num_samples: Samples before the first part.
+        extent: `Codes.extent` of what is before the first part.
+
+    Attributes:
+        num_samples: True length so far.
+        extent: Extent so far.
+    """
+
+    def __init__(self, framing: Framing, num_samples: int = 0, extent: int = 0) -> None:
+        self._framing = framing
+        self._last: tuple[int, ...] = ()  # a segment has samples in common with its neighbours only
+        self.num_samples = num_samples
+        self.extent = extent
+
+    def add(self, part: Codes) -> None:
+        """Counts the next part.
+
+        Raises:
+            InputError: It holds samples, or segments, although the parts before it ended the signal.
+        """
+        if part.num_samples and self.num_samples != self.extent:
+            raise InputError(
+                f"expected no more samples after a part with fewer samples than its frames hold, got {part.num_samples}"
+            )
+        segments = (*self._last, *part.segments)
+        self._framing.capacity(sum(segments), segments)
+        self._last = segments[-2:]
+        self.num_samples += part.num_samples
+        self.extent += part.extent
 
 
 class Reader(ABC):
@@ -175,8 +143,8 @@ class Reader(ABC):
         self._used = False
 
     @abstractmethod
-    def blocks(self, frame: int = 0) -> Iterator[tuple[int, Codes]]:
-        """(first frame, codes) of consecutive blocks, from the one that holds `frame` to the end."""
+    def blocks(self, sample: int = 0) -> Iterator[tuple[int, Codes]]:
+        """(first sample, codes) of consecutive blocks, from the one that holds `sample` to the end."""
 
     def parts(self) -> Iterator[Codes]:
         """The whole clip in consecutive parts of about one second, with every check that the format offers.
@@ -192,36 +160,35 @@ class Reader(ABC):
         return Codes.concat([self.header.empty(), *self.parts()])
 
     def between(self, start: float = 0.0, stop: float | None = None) -> Iterator[Codes]:
-        """The frames that cover the time from `start` to `stop` (seconds), in consecutive parts.
+        """The codes that cover the time from `start` to `stop` (seconds), in consecutive parts.
 
         Together they equal `self.read()[start:stop]`; files that can seek are read only where needed.
 
         Raises:
             InputError: Not `0 <= start <= stop`, or without `stop`, the audio ends before `start`.
         """
-        if not 0 <= start < math.inf or not (stop is None or start <= stop < math.inf):
-            raise InputError(f"expected 0 <= start <= stop in seconds, got {start} to {stop}")
-        header, hop, cycle = self.header, self.header.hop_length, self.header.cycle
-        first = math.floor(start / header.time(cycle) + 1e-9) * cycle
-        last = None if stop is None else max(first, math.ceil(stop / header.time(cycle) - 1e-9) * cycle)
+        framing = self.header.framing
+        step, tail = framing.step_samples, framing.tail_frames * framing.hop_length
+        first, until = framing.cover(start, start if stop is None else stop)
+        last = None if stop is None else until
         audio_end = 0
-        # One frame earlier, so that the end of the audio is seen even where `first` begins a block behind it.
+        # One sample earlier, so that the end of the audio is seen even where `first` begins a block behind it.
         for begin, codes in self.blocks(max(0, first - 1)):
-            end, audio_end = begin + codes.num_frames, begin * hop + codes.num_samples
-            if stop is None and audio_end < end * hop:
-                if start > audio_end / header.sample_rate:
+            end, audio_end = begin + codes.extent, begin + codes.num_samples
+            if stop is None and codes.ends_signal:
+                if start > self.header.time(audio_end):
                     break
-                last = max(first, -(-audio_end // (hop * cycle)) * cycle) if last is None else last
-            low, high = max(first, begin), end if last is None else min(end, last + header.tail_frames)
+                last = max(first, -(-audio_end // step) * step) if last is None else last
+            low, high = max(first, begin), end if last is None else min(end, last + tail)
             if low < high:
-                piece = codes.only_frames(low - begin, high - begin)
-                audible = piece.num_samples if last is None else min(piece.num_samples, max(0, last - low) * hop)
+                piece = codes.only_frames(codes.frame_at(low - begin), codes.frame_at(high - begin))
+                audible = piece.num_samples if last is None else min(piece.num_samples, max(0, last - low))
                 yield replace(piece, num_samples=audible)
-            if stop is not None and last is not None and end >= last + header.tail_frames:
+            if stop is not None and last is not None and end >= last + tail:
                 return
-        if stop is None and start > audio_end / header.sample_rate:
+        if stop is None and start > self.header.time(audio_end):
             raise InputError(
-                f"the audio ends at {audio_end / header.sample_rate:.3f} s, before the start of {start} s; "
+                f"the audio ends at {self.header.time(audio_end):.3f} s, before the start of {start} s; "
                 "choose an earlier start"
             )
 

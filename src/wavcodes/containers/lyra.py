@@ -9,29 +9,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import BinaryIO
 
 from ..bits import pack, packed_size, unpack
 from ..codes import Codes
 from ..errors import InputError, TruncatedError, UnsupportedError
 from ..files import read_up_to, write_all
-from .base import Format, Header, Reader
+from ..framing import Framing
+from .base import Format, Header, Reader, from_time_order, in_time_order
 
 _BOOKS = (16, 30, 46)
 _BITS = 4
 _BLOCK_FRAMES = 50  # one second
 
 
-def _header(num_codebooks: int, num_samples: int | None = None) -> Header:
-    return Header(
+def _framing(num_codebooks: int) -> Framing:
+    return Framing(
         codec="lyra_v2",
         sample_rate=16_000,
         channels=1,
         hop_length=320,
         codebook_size=1 << _BITS,
         strides=(1,) * num_codebooks,
-        num_samples=num_samples,
     )
 
 
@@ -57,14 +56,16 @@ class LyraReader(Reader):
             file.seek(self._start)
         books = _books_of_size(size) if num_codebooks is None else num_codebooks
         self._packet = packed_size(_BITS, books)
-        self.header = _header(books, None if size is None else size // self._packet * 320)
+        framing = _framing(books)
+        self.header = Header(framing, None if size is None else size // self._packet * framing.hop_length)
 
-    def blocks(self, frame: int = 0) -> Iterator[tuple[int, Codes]]:
+    def blocks(self, sample: int = 0) -> Iterator[tuple[int, Codes]]:
         """See `Reader.blocks`."""
         self._rewind()
-        first = 0
+        framing, hop = self.header.framing, self.header.framing.hop_length
+        first = 0  # frame
         if self._seekable:
-            first = frame - frame % _BLOCK_FRAMES
+            first = sample // (_BLOCK_FRAMES * hop) * _BLOCK_FRAMES
             self._file.seek(self._start + first * self._packet)
         while data := read_up_to(self._file, _BLOCK_FRAMES * self._packet):
             frames, rest = divmod(len(data), self._packet)
@@ -73,9 +74,9 @@ class LyraReader(Reader):
                     f"expected whole packets of {self._packet} bytes, got {rest} bytes in packet {first + frames}; "
                     "the file was cut, or num_codebooks is wrong"
                 )
-            values = unpack(data, _BITS, frames * self.header.num_codebooks)
-            if first + frames > frame:
-                yield first, self.header.from_time_order(values, frames * self.header.hop_length)
+            values = unpack(data, _BITS, frames * framing.num_codebooks)
+            if (first + frames) * hop > sample:
+                yield first * hop, Codes(framing, from_time_order(values, framing), frames * hop)
             first += frames
 
 
@@ -87,12 +88,11 @@ class LyraWriter:
     """
 
     def __init__(self, file: BinaryIO, header: Header) -> None:
-        if header.num_codebooks not in _BOOKS or _header(header.num_codebooks) != replace(
-            header, num_samples=None, weights_digest=None
-        ):
+        framing = header.framing
+        if framing not in map(_framing, _BOOKS):
             raise UnsupportedError(
                 "Lyra packets hold codes of lyra_v2 in 16, 30 or 46 codebooks (3.2, 6.0, 9.2 kbps), "
-                f"got {header.codec} in {header.num_codebooks}; write a .nac file"
+                f"got {framing.codec} in {framing.num_codebooks}; write a .nac file"
             )
         self._file = file
         self._header = header
@@ -100,7 +100,7 @@ class LyraWriter:
     def write(self, part: Codes) -> None:
         """Takes the next frames; see `Writer`."""
         self._header.check(part)
-        write_all(self._file, pack(self._header.in_time_order(part), _BITS))
+        write_all(self._file, pack(in_time_order(part), _BITS))
 
     def close(self) -> None:
         """Nothing is pending: every frame is a whole number of bytes."""

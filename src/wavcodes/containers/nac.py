@@ -8,11 +8,14 @@ from array import array
 from collections.abc import Iterator
 from typing import BinaryIO
 
+import numpy as np
+
 from ..codes import Codes
 from ..errors import FormatError, InputError, IntegrityError, TruncatedError
 from ..files import read_exactly, read_up_to, write_all
-from .base import Format, Header, Reader
-from .nac_layout import ADVICE, BLOCK_MARK, BLOCK_SIZE, END_MARK, LAST_MARK, MAGIC, TAIL_SIZE, End, Layout, read_header
+from .base import Course, Format, Header, Reader, in_time_order
+from .nac_layout import MAGIC, Layout, read_header
+from .nac_records import ADVICE, BLOCK_MARK, BLOCK_SIZE, END_MARK, LAST_MARK, TAIL_SIZE, End, segment_records
 
 
 class NacWriter:
@@ -32,10 +35,8 @@ class NacWriter:
         self._layout = Layout.of(header)
         self._digest = hashlib.sha256()
         self._lengths = array("I")
+        self._course = Course(header.framing)
         self._pending = [header.empty()]
-        self._pending_frames = 0
-        self._num_frames = 0
-        self._num_samples = 0
         self._closed = False
         write_all(file, self._layout.header_record())
 
@@ -43,24 +44,16 @@ class NacWriter:
         """Takes the next frames.
 
         Raises:
-            InputError: They are not of the kind that the header states, or hold samples although an earlier part
-                was not full and thereby ended the audio.
+            InputError: They are not of the kind that the header states, or hold samples or segments although an
+                earlier part was not full and thereby ended the audio.
         """
-        header = self._layout.header
         if self._closed:
             raise InputError("this file is complete; start another writer")
-        header.check(part)
-        if part.num_samples and self._num_samples != self._num_frames * header.hop_length:
-            raise InputError(
-                f"expected no more samples after a part with fewer samples than its frames hold, got {part.num_samples}"
-            )
-        if not part.num_frames:
-            return
-        self._num_frames += part.num_frames
-        self._num_samples += part.num_samples
-        self._pending.append(part)
-        self._pending_frames += part.num_frames
-        if self._pending_frames >= self._layout.block_frames:
+        self._layout.header.check(part)
+        self._course.add(part)
+        if part.num_frames:
+            self._pending.append(part)
+        if self._pending_extent >= self._layout.block_extent:
             self._write_whole_blocks()
 
     def close(self) -> None:
@@ -72,27 +65,31 @@ class NacWriter:
         if self._closed:
             return
         stated = self._layout.header.num_samples
-        if stated is not None and stated != self._num_samples:
-            raise InputError(f"the header states {stated} samples, the parts hold {self._num_samples}")
-        if self._pending_frames:
+        if stated not in (None, self._course.num_samples):
+            raise InputError(f"the header states {stated} samples, the parts hold {self._course.num_samples}")
+        if self._pending_extent:
             self._write_block(Codes.concat(self._pending))
-        end = End(self._num_frames, self._num_samples, self._digest.digest(), self._lengths)
+        end = End(self._course.extent, self._course.num_samples, self._digest.digest(), self._lengths)
         write_all(self._file, end.record())
         self._closed = True
 
+    @property
+    def _pending_extent(self) -> int:
+        return self._course.extent - len(self._lengths) * self._layout.block_extent
+
     def _write_whole_blocks(self) -> None:
-        pending, size = Codes.concat(self._pending), self._layout.block_frames
-        whole = pending.num_frames - pending.num_frames % size
-        for start in range(0, whole, size):
-            self._write_block(pending.only_frames(start, start + size))
-        self._pending = [pending.only_frames(whole, pending.num_frames)]
-        self._pending_frames = pending.num_frames - whole
+        pending, self._pending = Codes.concat(self._pending), [self._layout.header.empty()]
+        for part in pending.parts(self._layout.block_extent):
+            if part.extent < self._layout.block_extent:
+                self._pending.append(part)
+            else:
+                self._write_block(part)
 
     def _write_block(self, codes: Codes) -> None:
         record = self._layout.block_record(len(self._lengths), codes)
         write_all(self._file, record)
         self._lengths.append(len(record))
-        _add_to_digest(self._digest, self._layout.header, codes)
+        _add_to_digest(self._digest, codes)
 
 
 class NacReader(Reader):
@@ -106,56 +103,56 @@ class NacReader(Reader):
     def __init__(self, file: BinaryIO, num_codebooks: int | None = None) -> None:
         self._layout = read_header(file)
         self.header = self._layout.header
-        if num_codebooks not in (None, self.header.num_codebooks):
-            raise InputError(
-                f"the file has {self.header.num_codebooks} codebooks, got {num_codebooks = }; leave it out"
-            )
+        stated = self.header.framing.num_codebooks
+        if num_codebooks not in (None, stated):
+            raise InputError(f"the file has {stated} codebooks, got {num_codebooks = }; leave it out")
         super().__init__(file)
 
-    def blocks(self, frame: int = 0) -> Iterator[tuple[int, Codes]]:
-        """See `Reader.blocks`. Started at frame 0 it verifies the digest of the whole clip at the end."""
-        layout, hop = self._layout, self.header.hop_length
+    def blocks(self, sample: int = 0) -> Iterator[tuple[int, Codes]]:
+        """See `Reader.blocks`. Started at sample 0 it verifies the digest of the whole clip at the end."""
+        layout, extent = self._layout, self._layout.block_extent
         self._rewind()
-        lengths, num_samples, digest = array("I"), 0, hashlib.sha256()
-        skip = frame // layout.block_frames if self._seekable else 0
+        lengths, digest, course = array("I"), hashlib.sha256(), Course(self.header.framing)
+        skip = sample // extent if self._seekable else 0
         if skip:
             end = self._indexed_end()
             skip = max(0, min(skip, len(end.lengths) - 1))
-            lengths, num_samples = end.lengths[:skip], min(end.num_samples, skip * layout.block_frames * hop)
+            lengths = end.lengths[:skip]
+            course = Course(self.header.framing, min(end.num_samples, skip * extent), skip * extent)
             self._file.seek(self._start + sum(lengths))
-        num_frames = skip * layout.block_frames
         while True:
             what = layout.span(len(lengths))
             mark = read_exactly(self._file, 4, what)
             if mark != BLOCK_MARK:
                 break
             block = layout.block(mark + read_exactly(self._file, BLOCK_SIZE - 4, what))
-            first = len(lengths) * layout.block_frames
-            if block.number != len(lengths) or num_frames != first:
+            first = len(lengths) * extent
+            if block.number != len(lengths) or course.extent != first:
                 raise FormatError(
-                    f"expected {what} to follow on frame {num_frames}, got block {block.number}; {ADVICE}"
+                    f"expected {what} to begin with sample {course.extent}, got block {block.number}; {ADVICE}"
                 )
-            if block.num_samples and num_samples != first * hop:
-                raise FormatError(f"{what} holds samples although the audio has ended; {ADVICE}")
             codes = layout.codes(block, read_exactly(self._file, block.rest, what))
-            num_frames += block.num_frames
-            num_samples += block.num_samples
+            try:
+                course.add(codes)
+            except InputError as error:
+                raise FormatError(f"{what} cannot follow the one before: {error}; {ADVICE}") from error
             lengths.append(BLOCK_SIZE + block.rest)
             if not skip:
-                _add_to_digest(digest, self.header, codes)
-            if num_frames > frame:
+                _add_to_digest(digest, codes)
+            if course.extent > sample:
                 yield first, codes
         if mark != END_MARK:
             raise FormatError(f"expected {what} or the end record, got {mark!r}; {ADVICE}")
         rest = read_exactly(self._file, End.size(len(lengths)) - 4, "the end record")
         end = End.from_record(mark + rest)
-        if (end.lengths, end.num_frames, end.num_samples) != (lengths, num_frames, num_samples):
+        if (end.lengths, end.extent, end.num_samples) != (lengths, course.extent, course.num_samples):
             raise FormatError(
-                f"the end record states {end.num_frames} frames and {end.num_samples} samples, the blocks hold "
-                f"{num_frames} and {num_samples}; {ADVICE}"
+                f"the end record states {end.num_samples} samples in an extent of {end.extent}, the blocks hold "
+                f"{course.num_samples} in {course.extent}; {ADVICE}"
             )
-        if self.header.num_samples not in (None, num_samples):
-            raise FormatError(f"the header states {self.header.num_samples} samples, the blocks hold {num_samples}")
+        stated = self.header.num_samples
+        if stated not in (None, course.num_samples):
+            raise FormatError(f"the header states {stated} samples, the blocks hold {course.num_samples}; {ADVICE}")
         if not skip and end.codes_digest != digest.digest():
             raise IntegrityError(f"the codes have not the digest that the file states; {ADVICE}")
         if read_up_to(self._file, 1):
@@ -179,8 +176,14 @@ class NacReader(Reader):
         return end
 
 
-def _add_to_digest(digest: hashlib._Hash, header: Header, codes: Codes) -> None:
-    digest.update(header.in_time_order(codes).astype("<u4").tobytes())
+def _add_to_digest(digest: hashlib._Hash, codes: Codes) -> None:
+    values = in_time_order(codes).astype("<u4")
+    if codes.segments:
+        each = np.split(values, np.cumsum(codes.segments)[:-1] * codes.num_codebooks)
+        for record, segment in zip(segment_records(codes), each, strict=True):
+            digest.update(record + segment.tobytes())
+    else:
+        digest.update(values.tobytes())
 
 
 FORMAT = Format(".nac", MAGIC, NacReader, NacWriter)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from ..codes import Codes
-from ..errors import FormatError, LimitError
+from ..errors import FormatError, LimitError, UnsupportedError
 from ..files import open_input
-from ..spec import frames_of
 from .base import Header
-from .nac_layout import BLOCK_MARK, BLOCK_SIZE, LAST_MARK, TAIL_SIZE, End, Layout, read_header
+from .nac_layout import read_header
+from .nac_records import BLOCK_MARK, BLOCK_SIZE, LAST_MARK, TAIL_SIZE, End
 
 # A candidate that fails costs all bytes that it announces and moves the search on by one: without a bound, time would
 # grow with the square of the size. Blocks as written do not overlap at all, and damaged ones only where bytes between
@@ -28,9 +28,9 @@ class Salvage:
 
     Attributes:
         header: Facts of the clip.
-        blocks: (first frame, codes) of each intact block, in the order of time.
-        lost: (first frame, frame behind the last) of each stretch that is missing; the last one ends in None
-            where the end of the file is missing too and its header states no length.
+        blocks: (first sample, codes) of each intact block, in the order of time.
+        lost: (first sample, sample behind the last) of each stretch that is missing, as far as its frames or segments
+            extend; the last one ends in None where the end of the file is missing too and its header states no length.
     """
 
     header: Header
@@ -80,11 +80,12 @@ def salvage(
                         f"{len(data)}, at byte {at}; mere damage does not do this: get the file from where you trust "
                         "it, or cut out the part that you need and salvage it with header_from"
                     )
-                found.setdefault(block.number, layout.codes(block, data[at + BLOCK_SIZE : end]))
+                with suppress(UnsupportedError):  # intact, but only a later version can read it
+                    found.setdefault(block.number, layout.codes(block, data[at + BLOCK_SIZE : end]))
                 behind = end
         at = data.find(BLOCK_MARK, behind)
-    blocks = tuple((number * layout.block_frames, found[number]) for number in sorted(found))
-    return Salvage(layout.header, blocks, _gaps(blocks, _end(data), layout))
+    blocks = tuple((number * layout.block_extent, found[number]) for number in sorted(found))
+    return Salvage(layout.header, blocks, _gaps(blocks, _end(data), layout.header))
 
 
 def _end(data: bytes) -> End | None:
@@ -96,18 +97,21 @@ def _end(data: bytes) -> End | None:
         return None
 
 
-def _gaps(blocks: tuple[tuple[int, Codes], ...], end: End | None, layout: Layout) -> tuple[tuple[int, int | None], ...]:
-    header, gaps, reached = layout.header, list[tuple[int, int | None]](), 0
+def _gaps(blocks: tuple[tuple[int, Codes], ...], end: End | None, header: Header) -> tuple[tuple[int, int | None], ...]:
+    gaps, reached = list[tuple[int, int | None]](), 0
     for start, codes in blocks:
         if start > reached:
             gaps.append((reached, start))
-        reached = start + codes.num_frames
-    if end is not None:
-        total: int | None = end.num_frames
-    elif header.num_samples is not None:
-        total = frames_of(header.num_samples, header.hop_length, header.tail_frames)
-    else:
-        total = None
+        reached = start + codes.extent
+    total = end.extent if end is not None else _extent(header)
     if total is None or total > reached:
         gaps.append((reached, total))
     return tuple(gaps)
+
+
+def _extent(header: Header) -> int | None:
+    """Extent of a clip as long as its header says."""
+    if not header.num_samples:
+        return header.num_samples
+    framing, step = header.framing, header.framing.step_samples
+    return -(-header.num_samples // step) * step + framing.tail_frames * framing.hop_length

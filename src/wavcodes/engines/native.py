@@ -4,8 +4,9 @@ Rows are channels-last, `(T, C)`, float32. A stream gives the same rows however 
 the number of threads and on every instruction set.
 """
 
+import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import singledispatch
 from typing import Any, ParamSpec, TypeVar
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from .. import _core, graph
 from ..errors import InputError, ResourceError, UnsupportedError
-from ..spec import whole_number
+from ..framing import whole_number
 
 Rows = NDArray[np.float32]
 Tensors = Mapping[str, NDArray[np.float32]]
@@ -59,37 +60,46 @@ class Engine:
 
     Args:
         network: The graph.
-        tensors: All tensors that `graph.tensor_shapes(network)` names, float32.
+        tensors: All tensors that `graph.tensor_shapes(network, parts)` names, float32.
+        parts: Which halves of the network to hold.
     """
 
-    def __init__(self, network: graph.Network, tensors: Tensors) -> None:
+    def __init__(self, network: graph.Network, tensors: Tensors, parts: graph.Parts = "both") -> None:
         name = isa()
-        self._encoder = _sequence(name, network.encoder, tensors)
-        self._decoder = _sequence(name, network.decoder, tensors)
+        self._encoder = None if parts == "decode" else _sequence(name, network.encoder, tensors)
+        self._decoder = None if parts == "encode" else _sequence(name, network.decoder, tensors)
         self._quantizer = _quantizer(name, network.quantizer, tensors)
+        self._strides = network.quantizer.strides
 
     def encoder(self) -> "Stream":
         """A new stream from audio rows `(N, channels)` to latent rows `(T, D)`."""
-        return Stream(self._encoder)
+        if self._encoder is None:
+            raise InputError('this codec was loaded with parts="decode"; load it with parts="both" to encode')
+        return Stream(self._encoder, None)
 
-    def decoder(self) -> "Stream":
-        """A new stream from latent rows `(T, D)` to audio rows `(N, channels)`."""
-        return Stream(self._decoder)
+    def decoder(self, noise_seed: int | None = None) -> "Stream":
+        """A new stream from latent rows `(T, D)` to audio rows `(N, channels)`; without a seed there is no noise."""
+        if self._decoder is None:
+            raise InputError('this codec was loaded with parts="encode"; load it with parts="both" to decode')
+        return Stream(self._decoder, noise_seed)
 
-    def quantize(self, latent: Rows, num_codebooks: int, threads: int) -> NDArray[np.int32]:
-        """Codes `(T, K)` of latent rows `(T, D)`."""
-        return _call(self._quantizer.encode, latent, num_codebooks, threads)
+    def quantize(self, latent: Rows, num_codebooks: int, threads: int) -> list[NDArray[np.int32]]:
+        """Codes of latent rows `(T, D)`, one array per book; T must divide by all of their strides."""
+        flat = _call(self._quantizer.encode, latent, num_codebooks, threads)
+        ends = np.cumsum([len(latent) // stride for stride in self._strides[:num_codebooks]])
+        return np.split(flat, ends[:-1])
 
-    def dequantize(self, codes: NDArray[np.int32]) -> Rows:
-        """Latent rows `(T, D)` of codes `(T, K)`."""
-        return _call(self._quantizer.decode, codes)
+    def dequantize(self, books: Sequence[NDArray[np.integer]], threads: int) -> Rows:
+        """Latent rows `(T, D)` of codes, one array per book."""
+        flat = np.concatenate(books).astype(np.int32)
+        return _call(self._quantizer.decode, flat, len(books[0]) * self._strides[0], len(books), threads)
 
 
 class Stream:
     """One signal on its way through a sequence of layers."""
 
-    def __init__(self, sequence: _core.Sequence) -> None:
-        self._stream = _core.Stream(sequence)
+    def __init__(self, sequence: _core.Sequence, seed: int | None) -> None:
+        self._stream = _core.Stream(sequence, seed)
 
     def push(self, rows: Rows, threads: int) -> Rows:
         """Takes the next rows and gives all that they allow to compute."""
@@ -125,12 +135,19 @@ def _sequence(
 
 def _in_channels(layers: tuple[graph.Layer, ...]) -> int:
     for layer in layers:
-        if isinstance(layer, graph.Conv1d | graph.ConvTranspose1d):
-            return layer.in_channels
-        if isinstance(layer, graph.LayerNorm | graph.Lstm):
-            return layer.channels
-        if isinstance(layer, graph.Residual):
-            return _in_channels(layer.body)
+        match layer:
+            case graph.Conv1d() | graph.ConvTranspose1d():
+                return layer.in_channels
+            case graph.Residual():
+                return _in_channels(layer.body)
+            case graph.Sum():
+                return _in_channels(tuple(itertools.chain.from_iterable(layer.branches)))
+            case graph.Elu() | graph.LeakyRelu() | graph.Gelu() | graph.Tanh():
+                continue
+            case graph.PadEnd() | graph.TrimStart() | graph.TrimEnd():
+                continue
+            case _:
+                return layer.channels
     raise UnsupportedError("a sequence needs at least one layer that states its channels")
 
 
@@ -143,7 +160,7 @@ def _conv_arguments(layer: graph.Conv1d, tensors: Tensors) -> dict[str, Any]:
         "groups": layer.groups,
         "left": layer.left,
         "right": layer.right,
-        "reflect": layer.reflect,
+        "padding": layer.padding,
         "complete": layer.complete,
     }
 
@@ -172,6 +189,11 @@ def _(layer: graph.Elu, sequence: _core.Sequence, isa: str, tensors: Tensors) ->
 
 
 @_add.register
+def _(layer: graph.Snake, sequence: _core.Sequence, isa: str, tensors: Tensors) -> None:
+    sequence.snake(tensors[f"{layer.name}.alpha"])
+
+
+@_add.register
 def _(layer: graph.LeakyRelu, sequence: _core.Sequence, isa: str, tensors: Tensors) -> None:
     sequence.activation("leaky_relu", layer.slope)
 
@@ -189,6 +211,35 @@ def _(layer: graph.Tanh, sequence: _core.Sequence, isa: str, tensors: Tensors) -
 @_add.register
 def _(layer: graph.LayerNorm, sequence: _core.Sequence, isa: str, tensors: Tensors) -> None:
     sequence.layer_norm(tensors[f"{layer.name}.weight"], tensors[f"{layer.name}.bias"], layer.eps)
+
+
+@_add.register
+def _(layer: graph.GroupNorm, sequence: _core.Sequence, isa: str, tensors: Tensors) -> None:
+    sequence.group_norm(tensors[f"{layer.name}.weight"], tensors[f"{layer.name}.bias"], layer.eps)
+
+
+@_add.register
+def _(layer: graph.Noise, sequence: _core.Sequence, isa: str, tensors: Tensors) -> None:
+    sequence.noise(np.ascontiguousarray(tensors[f"{layer.name}.weight"][:, :, 0]), layer.number)
+
+
+@_add.register
+def _(layer: graph.LocalAttention, sequence: _core.Sequence, isa: str, tensors: Tensors) -> None:
+    names = ("norm.weight", "norm.bias", "to_qkv.weight", "to_out.weight")
+    sequence.local_attention(layer.heads, layer.window, *(tensors[f"{layer.name}.{name}"] for name in names))
+
+
+@_add.register
+def _(layer: graph.TransformerLayer, sequence: _core.Sequence, isa: str, tensors: Tensors) -> None:
+    norms = ("norm1.weight", "norm1.bias", "scale1", "norm2.weight", "norm2.bias", "scale2")
+    matrices = ("qkv.weight", "out.weight", "linear1.weight", "linear2.weight")
+    sequence.transformer_layer(
+        layer.heads,
+        layer.context,
+        layer.eps,
+        [tensors[f"{layer.name}.{name}"] for name in norms],
+        *(tensors[f"{layer.name}.{name}"] for name in matrices),
+    )
 
 
 @_add.register
@@ -217,6 +268,11 @@ def _(layer: graph.Residual, sequence: _core.Sequence, isa: str, tensors: Tensor
 
 
 @_add.register
+def _(layer: graph.Sum, sequence: _core.Sequence, isa: str, tensors: Tensors) -> None:
+    sequence.sum([_sequence(isa, branch, tensors, channels=sequence.out_channels) for branch in layer.branches])
+
+
+@_add.register
 def _(layer: graph.PadEnd, sequence: _core.Sequence, isa: str, tensors: Tensors) -> None:
     sequence.pad_end(layer.multiple, layer.extra)
 
@@ -226,18 +282,38 @@ def _(layer: graph.TrimStart, sequence: _core.Sequence, isa: str, tensors: Tenso
     sequence.trim_start(layer.rows)
 
 
+@_add.register
+def _(layer: graph.TrimEnd, sequence: _core.Sequence, isa: str, tensors: Tensors) -> None:
+    sequence.trim_end(layer.rows)
+
+
 def _quantizer(isa: str, quantizer: graph.Quantizer, tensors: Tensors) -> _core.Quantizer:
     native = _core.Quantizer(isa, quantizer.dim, quantizer.codebook_size)
-    for k in range(quantizer.num_codebooks):
-        book = f"{quantizer.name}.{k}"
-        if isinstance(quantizer, graph.EuclideanRvq):
-            native.add_euclidean(tensors[f"{book}.codebook"])
-        else:
-            native.add_cosine(
-                tensors[f"{book}.in_proj.weight"],
-                tensors[f"{book}.in_proj.bias"],
-                tensors[f"{book}.out_proj.weight"],
-                tensors[f"{book}.out_proj.bias"],
-                tensors[f"{book}.codebook"],
-            )
+    _add_books(quantizer, native, tensors)
     return native
+
+
+@singledispatch
+def _add_books(quantizer: graph.Quantizer, native: _core.Quantizer, tensors: Tensors) -> None:
+    raise UnsupportedError(f"the native engine has no quantizer {type(quantizer).__name__}")
+
+
+@_add_books.register
+def _(quantizer: graph.EuclideanRvq, native: _core.Quantizer, tensors: Tensors) -> None:
+    if quantizer.codebook_dim is not None:
+        native.add_group(tensors[f"{quantizer.name}.in_proj.weight"], tensors[f"{quantizer.name}.out_proj.weight"])
+    for k in range(quantizer.num_codebooks):
+        native.add_euclidean(tensors[f"{quantizer.name}.{k}.codebook"])
+
+
+@_add_books.register
+def _(quantizer: graph.CosineRvq, native: _core.Quantizer, tensors: Tensors) -> None:
+    names = ("in_proj.weight", "in_proj.bias", "out_proj.weight", "out_proj.bias", "codebook")
+    for k, stride in enumerate(quantizer.strides):
+        native.add_cosine(stride, *(tensors[f"{quantizer.name}.{k}.{name}"] for name in names))
+
+
+@_add_books.register
+def _(quantizer: graph.SplitRvq, native: _core.Quantizer, tensors: Tensors) -> None:
+    _add_books(quantizer.first, native, tensors)
+    _add_books(quantizer.rest, native, tensors)

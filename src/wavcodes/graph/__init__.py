@@ -16,17 +16,19 @@ from .layers import (
     LocalAttention,
     Lstm,
     Noise,
-    PadEnd,
     Padding,
+    PadEnd,
     Residual,
     Shape,
     Snake,
+    Sum,
     Tanh,
     TransformerLayer,
+    TrimEnd,
     TrimStart,
     causal,
 )
-from .network import Network, delay, tensor_shapes
+from .network import Network, Parts, delay, tensor_shapes
 from .quantizers import CosineRvq, EuclideanRvq, Quantizer, SplitRvq
 
 __all__ = [
@@ -46,13 +48,16 @@ __all__ = [
     "Noise",
     "PadEnd",
     "Padding",
+    "Parts",
     "Quantizer",
     "Residual",
     "Shape",
     "Snake",
     "SplitRvq",
+    "Sum",
     "Tanh",
     "TransformerLayer",
+    "TrimEnd",
     "TrimStart",
     "causal",
     "delay",

@@ -250,6 +250,20 @@ class Residual:
 
 
 @dataclass(frozen=True)
+class Sum:
+    """The sum of what each of `branches` makes of the signal; no layers give the signal itself.
+
+    `Residual` is the case that an engine can fuse. All branches give equally many rows.
+    """
+
+    branches: tuple[tuple["Layer", ...], ...]
+
+    def tensors(self) -> Iterator[tuple[str, Shape]]:
+        for branch in self.branches:
+            yield from tensors_of(branch)
+
+
+@dataclass(frozen=True)
 class PadEnd:
     """Zeros at the end of the signal: up to a multiple of `multiple` rows, then `extra` more."""
 
@@ -260,6 +274,13 @@ class PadEnd:
 @dataclass(frozen=True)
 class TrimStart:
     """Drops the first `rows` rows of the signal."""
+
+    rows: int
+
+
+@dataclass(frozen=True)
+class TrimEnd:
+    """Drops the last `rows` rows of the signal."""
 
     rows: int
 
@@ -279,13 +300,15 @@ Layer = (
     | TransformerLayer
     | Lstm
     | Residual
+    | Sum
     | PadEnd
     | TrimStart
+    | TrimEnd
 )
 
 
 def tensors_of(layers: tuple[Layer, ...]) -> Iterator[tuple[str, Shape]]:
     """Names and shapes of the tensors of `layers`."""
     for layer in layers:
-        if not isinstance(layer, Elu | LeakyRelu | Gelu | Tanh | PadEnd | TrimStart):
+        if not isinstance(layer, Elu | LeakyRelu | Gelu | Tanh | PadEnd | TrimStart | TrimEnd):
             yield from layer.tensors()

@@ -3,9 +3,23 @@
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
-from .layers import Conv1d, ConvTranspose1d, Layer, LocalAttention, Residual, Shape, TrimStart, tensors_of
+from .layers import (
+    Conv1d,
+    ConvTranspose1d,
+    Layer,
+    LocalAttention,
+    Residual,
+    Shape,
+    Sum,
+    TrimEnd,
+    TrimStart,
+    tensors_of,
+)
 from .quantizers import Quantizer
+
+Parts = Literal["both", "encode", "decode"]
 
 
 @dataclass(frozen=True)
@@ -17,9 +31,15 @@ class Network:
     decoder: tuple[Layer, ...]
 
 
-def tensor_shapes(network: Network) -> dict[str, Shape]:
-    """Names and shapes of all float32 tensors that `network` needs."""
-    return dict([*tensors_of(network.encoder), *network.quantizer.tensors(), *tensors_of(network.decoder)])
+def tensor_shapes(network: Network, parts: Parts = "both") -> dict[str, Shape]:
+    """Names and shapes of all float32 tensors that `network`, or one half of it, needs."""
+    return dict(
+        [
+            *(() if parts == "decode" else tensors_of(network.encoder)),
+            *network.quantizer.tensors(),
+            *(() if parts == "encode" else tensors_of(network.decoder)),
+        ]
+    )
 
 
 def delay(layers: tuple[Layer, ...], rate: Fraction = Fraction(1)) -> int:
@@ -42,8 +62,10 @@ def _delay(layers: tuple[Layer, ...], samples_per_row: Fraction) -> Fraction:
             late += samples_per_row * layer.trim_left
         elif isinstance(layer, LocalAttention):
             late += samples_per_row * (layer.window - 1)
-        elif isinstance(layer, TrimStart):
+        elif isinstance(layer, TrimStart | TrimEnd):
             late += samples_per_row * layer.rows
         elif isinstance(layer, Residual):
             late += _delay(layer.body, samples_per_row)
+        elif isinstance(layer, Sum):
+            late += max(_delay(branch, samples_per_row) for branch in layer.branches)
     return late

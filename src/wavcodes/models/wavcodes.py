@@ -20,7 +20,7 @@ from ..graph import (
     TrimStart,
     causal,
 )
-from ..weights import Tensors, read_safetensors, rename
+from ..weights import Tensors, read, rename
 
 _HOP_LENGTH = 320
 
@@ -117,14 +117,14 @@ _NAMES = [
 
 
 def tensors(paths: tuple[Path, ...]) -> Tensors:
-    """Tensors of the one safetensors file in `paths`, by the names of the graph.
+    """Tensors of the one file in `paths`, by the names of the graph.
 
     Raises:
-        FormatError: The file is not whole safetensors.
+        FormatError: The file is neither whole safetensors nor a whole PyTorch checkpoint.
         ModelError: Two of its tensors stand for the same one.
     """
     (path,) = paths
-    values = rename(read_safetensors(path), _NAMES)
+    values = rename(read(path), _NAMES)
     for gain in [name for name in values if name.endswith(".g")]:
         # A block ends in a gain per channel, which the convolution in front of it takes in. What does not fit stays,
         # for the check of all names and shapes to report.

@@ -1,7 +1,19 @@
 """Weights of a checkpoint: found and verified (`locate`), read without running anything, brought to the names of its
 graph, and checked against the graph tensor by tensor."""
 
+from .formats import read
 from .locate import Located, locate
-from .tensors import Tensors, check, digest, fold_weight_norm, read_safetensors, rename
+from .safetensors_file import read_safetensors
+from .tensors import Tensors, check, digest, fold_weight_norm, rename
 
-__all__ = ["Located", "Tensors", "check", "digest", "fold_weight_norm", "locate", "read_safetensors", "rename"]
+__all__ = [
+    "Located",
+    "Tensors",
+    "check",
+    "digest",
+    "fold_weight_norm",
+    "locate",
+    "read",
+    "read_safetensors",
+    "rename",
+]

@@ -3,7 +3,6 @@
 import hashlib
 import http.client
 import os
-import secrets
 import sys
 import urllib.error
 import urllib.request
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from ..errors import IntegrityError, ModelError, ResourceError
+from ..errors import DownloadError, InputError, IntegrityError, ModelError, ResourceError
+from ..files import atomic_output, write_all
 from ..spec import WeightFile
 from .hub import offline
 
@@ -42,34 +42,27 @@ def cache_folder() -> Path:
 def download(file: WeightFile, target: Path) -> None:
     """Fetches `file.url` to `target`, which appears whole and verified or not at all.
 
-    The content goes to a file of its own beside `target` and is renamed when its length and hash are right, so any
-    number of processes may do this at once. `WAVCODES_MIRROR` replaces the scheme and host of the address.
+    Any number of processes may do this at once. `WAVCODES_MIRROR` replaces the scheme and host of the address.
 
     Raises:
         IntegrityError: What came has not the length or SHA-256 that `file` or the server states.
-        ModelError: The network is not allowed or not there, the server refuses, or the address is not HTTPS.
+        DownloadError: The network is not allowed or not there, or the server refuses.
+        ModelError: There is no address, or it is not HTTPS.
         ResourceError: The cache folder cannot be written.
     """
     url = _address(file)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
     hasher = hashlib.sha256()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("xb") as out:
-                for piece in _pieces(url, file.size):
-                    hasher.update(piece)
-                    out.write(piece)
-                out.flush()
-                os.fsync(out.fileno())  # else a crash could leave the name without the content
+        with atomic_output(target) as out:
+            for piece in _pieces(url, file.size):
+                hasher.update(piece)
+                write_all(out, piece)
             if file.sha256 is not None and hasher.hexdigest() != file.sha256:
                 raise IntegrityError(f"expected {url} with SHA-256 {file.sha256}, got {hasher.hexdigest()}")
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
+    except (OSError, InputError, ResourceError) as error:
         raise ResourceError(
-            f"cannot write {target}: {error.strerror or error}; free space, or set WAVCODES_CACHE to another folder"
+            f"cannot keep {target.name}: {error}; free space, or set WAVCODES_CACHE to another folder"
         ) from error
 
 
@@ -96,8 +89,8 @@ def _pieces(url: str, size: int | None) -> Iterator[bytes]:
         raise IntegrityError(f"expected {expected:,} bytes from {url}, got {received:,}")
 
 
-def _failed(url: str, why: str) -> ModelError:
-    return ModelError(f"cannot fetch {url}: {why}; try again while online, or pass weights=FOLDER with the files")
+def _failed(url: str, why: str) -> DownloadError:
+    return DownloadError(f"cannot fetch {url}: {why}; try again while online, or pass weights=FOLDER with the files")
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:

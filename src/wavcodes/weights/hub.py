@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from ..errors import CodecError, ModelError, ResourceError
+from ..errors import CodecError, DownloadError, ResourceError
 
 
 def offline() -> bool:
@@ -11,7 +11,9 @@ def offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
-def fetch(codec: str, repo: str, revision: str, name: str, again: bool = False) -> Path:
+def fetch(
+    codec: str, repo: str, revision: str, name: str, again: bool = False, cache: str | os.PathLike[str] | None = None
+) -> Path:
     """Local path of `name` in `repo` at `revision`, from the hub's cache or over the network.
 
     `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` mean what they mean for any user of the
@@ -23,15 +25,17 @@ def fetch(codec: str, repo: str, revision: str, name: str, again: bool = False) 
         revision: Commit, branch or tag.
         name: File name inside the repository.
         again: True fetches it even if it is in the cache.
+        cache: Folder to use as the hub's cache instead of the usual one.
 
     Raises:
-        ModelError: The hub cannot be reached, refuses, or has no such file.
+        DownloadError: The hub cannot be reached, refuses, or has no such file.
         ResourceError: The cache cannot be written.
     """
     from huggingface_hub import hf_hub_download
 
+    folder = None if cache is None else Path(cache)
     try:
-        return Path(hf_hub_download(repo, name, revision=revision, force_download=again))
+        return Path(hf_hub_download(repo, name, revision=revision, cache_dir=folder, force_download=again))
     except Exception as error:  # those of its HTTP library differ from version to version
         raise _translated(error, f"{name} of {repo}@{revision} for {codec}", codec) from error
 
@@ -57,4 +61,4 @@ def _translated(error: Exception, wanted: str, codec: str) -> CodecError:
     else:
         cause = error.__cause__ or error  # the hub's library wraps what happened in general advice
         why = (str(cause) or type(cause).__name__).strip().splitlines()[0]
-    return ModelError(f"cannot fetch {wanted}: {why}; {remedy}, or pass weights=FOLDER with the files")
+    return DownloadError(f"cannot fetch {wanted}: {why}; {remedy}, or pass weights=FOLDER with the files")

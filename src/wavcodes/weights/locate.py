@@ -22,7 +22,9 @@ class Located:
     verified: bool
 
 
-def locate(spec: CodecSpec, weights: str | os.PathLike[str] | None = None) -> tuple[Located, ...]:
+def locate(
+    spec: CodecSpec, weights: str | os.PathLike[str] | None = None, cache: str | os.PathLike[str] | None = None
+) -> tuple[Located, ...]:
     """Local paths of the files of `spec.weights`, in their order; fetched if they are not there yet.
 
     Args:
@@ -30,14 +32,16 @@ def locate(spec: CodecSpec, weights: str | os.PathLike[str] | None = None) -> tu
         weights: None for the published weights, whose SHA-256 is checked every time; a file (codecs of one file), a
             folder with files of the published names, or a hub repository `owner/name` or `owner/name@revision`, which
             are used as they are. What exists on this machine goes before a repository of the same name.
+        cache: Folder to use as the cache instead of the usual ones.
 
     Raises:
-        ModelError: A file is not there, cannot be fetched, or twice has another SHA-256 than it should.
+        ModelError: A file is not there, cannot be fetched (then a DownloadError), or twice has another SHA-256 than it
+            should.
         ResourceError: A file cannot be read or a cache cannot be written.
     """
     source = spec.weights
     if weights is None:
-        return tuple(_published(spec, file) for file in source.files)
+        return tuple(_published(spec, file, cache) for file in source.files)
     if os.path.exists(weights):  # False, not an exception, for a path that nobody may look at
         return tuple(Located(path, verified=False) for path in _local(spec, Path(weights)))
     match = _HUB_ID.fullmatch(weights) if isinstance(weights, str) else None
@@ -47,7 +51,8 @@ def locate(spec: CodecSpec, weights: str | os.PathLike[str] | None = None) -> tu
             f"got {os.fspath(weights)!r}, which does not exist; leave weights out for the published ones"
         )
     repo, revision = match["repo"], match["revision"] or "main"
-    return tuple(Located(hub.fetch(spec.name, repo, revision, file.name), verified=False) for file in source.files)
+    paths = (hub.fetch(spec.name, repo, revision, file.name, cache=cache) for file in source.files)
+    return tuple(Located(path, verified=False) for path in paths)
 
 
 def _local(spec: CodecSpec, path: Path) -> list[Path]:
@@ -62,16 +67,16 @@ def _local(spec: CodecSpec, path: Path) -> list[Path]:
     return [path / name for name in names]
 
 
-def _published(spec: CodecSpec, file: WeightFile) -> Located:
+def _published(spec: CodecSpec, file: WeightFile, cache: str | os.PathLike[str] | None) -> Located:
     source = spec.weights
     if source.packaged:
         return _packaged(file)
     if file.url is not None:
-        return _fetched(file, lambda again: _cached(spec.name, file, again))
+        return _fetched(file, lambda again: _cached(spec.name, file, again, cache))
     repo, revision = source.repo, source.revision
     if repo is None or revision is None:
         raise ModelError(f"{file.name} of {spec.name} is not published for download; pass weights=FOLDER with it")
-    return _fetched(file, lambda again: _checked(file, hub.fetch(spec.name, repo, revision, file.name, again)))
+    return _fetched(file, lambda again: _checked(file, hub.fetch(spec.name, repo, revision, file.name, again, cache)))
 
 
 def _packaged(file: WeightFile) -> Located:
@@ -98,10 +103,10 @@ def _fetched(file: WeightFile, fetch: Callable[[bool], Path]) -> Located:
     return Located(path, verified=file.sha256 is not None)
 
 
-def _cached(codec: str, file: WeightFile, again: bool) -> Path:
+def _cached(codec: str, file: WeightFile, again: bool, cache: str | os.PathLike[str] | None) -> Path:
     from .download import cache_folder, download  # here, because a client for HTTPS takes long to import
 
-    target = cache_folder() / codec / file.name
+    target = (Path(cache) if cache else cache_folder()) / codec / file.name
     if not again and os.path.isfile(target):
         return _checked(file, target)
     download(file, target)

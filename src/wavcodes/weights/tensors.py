@@ -1,18 +1,16 @@
-"""From a weights file to the float32 tensors that a graph names: read, fold, rename, check, identify."""
+"""From the tensors of a weights file to the float32 tensors that a graph names: fold, rename, check, identify."""
 
 import hashlib
 import math
-import os
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FormatError, ModelError, ResourceError
+from ..errors import ModelError
 
 Tensors = dict[str, NDArray[Any]]
 
@@ -23,43 +21,13 @@ _WEIGHT_NORM = (
     (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
 )
 
-_NUMPY_TYPES = frozenset({"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"})
-
 _NAMED = 6  # tensors of one kind that a message names before it only counts
 
 
-def read_safetensors(path: str | os.PathLike[str]) -> Tensors:
-    """All tensors of a safetensors file, which is memory-mapped; float16 comes as float32, which holds it exactly.
-
-    Raises:
-        FormatError: The file is not safetensors, is damaged, or holds a type that numpy lacks.
-        ResourceError: The file cannot be read.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            head = file.read(4)
-        with safe_open(path, framework="numpy") as opened:
-            return {name: _tensor(path, opened, name) for name in opened.keys()}  # noqa: SIM118 (it is no mapping)
-    except SafetensorError as error:
-        if head == b"PK\x03\x04" or head[:1] == b"\x80":  # a zip of pickles, or a bare pickle
-            raise FormatError(
-                f"{path}: expected safetensors, got a pickled PyTorch checkpoint, which could run code and is never "
-                "opened; convert it once: safetensors.torch.save_file(torch.load(OLD, weights_only=True), NEW)"
-            ) from error
-        raise FormatError(f"{path}: expected an intact safetensors file, got: {error}; fetch it again") from error
-    except OSError as error:
-        raise ResourceError(f"cannot read the weights {path}: {error.strerror or error}") from error
-
-
-def _tensor(path: Path, opened: Any, name: str) -> NDArray[Any]:
-    stored = opened.get_slice(name).get_dtype()
-    if stored not in _NUMPY_TYPES:
-        raise FormatError(f"{path}: tensor {name} is of type {stored}; expected float32 or float16, convert the file")
-    array: NDArray[Any] = opened.get_tensor(name)
-    return array.astype(np.float32) if stored == "F16" else array
+def widened(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """The float32 values of the same shape that bfloat16 values of these bits stand for, exactly."""
+    shifted: NDArray[np.uint32] = np.left_shift(bits, 16, dtype=np.uint32)
+    return np.asarray(shifted).view(np.float32)
 
 
 def fold_weight_norm(tensors: Mapping[str, NDArray[Any]]) -> Tensors:

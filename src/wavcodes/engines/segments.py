@@ -1,0 +1,185 @@
+"""Streams of a whole codec: continuous, or cut into segments that are coded independently and overlap a little.
+
+A segment is divided by its root mean square, which travels with its codes, and decoded segments are cross-faded: the
+rules of `_encode_frame`, `_decode_frame` and `_linear_overlap_add` of EnCodec's reference implementation.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from ..framing import Framing, Segment
+from .native import Engine, Rows, Stream
+
+
+class Latent(NamedTuple):
+    """Latent rows `(T, D)`; of a segmented codec, with the number of rows and the scale of each segment."""
+
+    rows: Rows
+    segments: tuple[int, ...] = ()
+    scales: NDArray[np.float32] = np.zeros(0, np.float32)
+
+
+def encoder(engine: Engine, framing: Framing) -> "ContinuousEncoder | SegmentEncoder":
+    """A new stream of the whole encoder."""
+    if framing.segment is None:
+        return ContinuousEncoder(engine.encoder(), framing.step_frames)
+    return SegmentEncoder(engine.encoder, framing.segment, framing.channels)
+
+
+def decoder(engine: Engine, framing: Framing, noise_seed: int | None) -> "ContinuousDecoder | SegmentDecoder":
+    """A new stream of the whole decoder."""
+    if framing.segment is None:
+        return ContinuousDecoder(engine.decoder(noise_seed))
+    return SegmentDecoder(lambda: engine.decoder(noise_seed), framing.segment, framing.channels)
+
+
+class ContinuousEncoder:
+    """Audio rows `(N, channels)` to latents of whole steps.
+
+    Args:
+        stream: A stream of the encoder.
+        step_frames: Rows of a step.
+    """
+
+    def __init__(self, stream: Stream, step_frames: int) -> None:
+        self._stream = stream
+        self._step_frames = step_frames
+        self._waiting: list[Rows] = []
+
+    def push(self, rows: Rows, threads: int) -> Latent:
+        """Takes the next rows and gives the steps that are complete."""
+        return self._steps(self._stream.push(rows, threads))
+
+    def flush(self, threads: int) -> Latent:
+        """Ends the signal and gives the rest."""
+        return self._steps(self._stream.flush(threads))
+
+    def _steps(self, latent: Rows) -> Latent:
+        latent = np.concatenate([*self._waiting, latent])
+        count = len(latent) - len(latent) % self._step_frames
+        self._waiting = [latent[count:]]
+        return Latent(latent[:count])
+
+
+class ContinuousDecoder:
+    """Latents to audio rows `(N, channels)`."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def push(self, latent: Latent, threads: int) -> Rows:
+        """Takes the next rows and gives all audio that they allow to compute."""
+        return self._stream.push(latent.rows, threads)
+
+    def flush(self, threads: int) -> Rows:
+        """Ends the signal and gives the rest."""
+        return self._stream.flush(threads)
+
+
+class SegmentEncoder:
+    """Audio rows `(N, channels)` to latents of whole segments.
+
+    Args:
+        start: Makes a stream for one segment.
+        segment: Where segments lie.
+        channels: Audio channels.
+    """
+
+    def __init__(self, start: Callable[[], Stream], segment: Segment, channels: int) -> None:
+        self._start = start
+        self._segment = segment
+        self._waiting = np.zeros((0, channels), np.float32)
+        self._nothing = start().push(self._waiting, 1)
+        self._ended = False
+
+    def push(self, rows: Rows, threads: int) -> Latent:
+        """Takes the next rows and gives the segments that are complete."""
+        return self._encode(rows, self._segment.length, threads)
+
+    def flush(self, threads: int) -> Latent:
+        """Ends the signal and gives the rest."""
+        latent = self._encode(self._waiting[:0], 1, threads)
+        self._ended = True
+        return latent
+
+    def _encode(self, rows: Rows, least: int, threads: int) -> Latent:
+        _refuse(self._ended)
+        self._waiting = np.concatenate([self._waiting, rows])
+        latents, scales = [self._nothing], []
+        while len(self._waiting) >= least:
+            segment = self._waiting[: self._segment.length]
+            self._waiting = self._waiting[self._segment.stride :]
+            scale = _root_mean_square(segment.mean(axis=1, dtype=np.float32)) + np.float32(1e-8)
+            stream = self._start()
+            latents.append(np.concatenate([stream.push(segment / scale, threads), stream.flush(threads)]))
+            scales.append(scale)
+        return Latent(np.concatenate(latents), tuple(map(len, latents[1:])), np.array(scales, np.float32))
+
+
+class SegmentDecoder:
+    """Latents of whole segments to audio rows `(N, channels)`."""
+
+    def __init__(self, start: Callable[[], Stream], segment: Segment, channels: int) -> None:
+        self._start = start
+        self._segment = segment
+        self._fade: NDArray[np.float32] = np.zeros(0, np.float32)
+        # What the segments so far add up to from the start of the next one on: audio, and the sum of its weights
+        self._sum = np.zeros((0, channels), np.float32)
+        self._weight = np.zeros((0, 1), np.float32)
+        self._ended = False
+
+    def push(self, latent: Latent, threads: int) -> Rows:
+        """Takes the next segments and gives the audio that no later one changes."""
+        _refuse(self._ended)
+        given, first = [self._sum[:0]], 0
+        for count, scale in zip(latent.segments, latent.scales, strict=True):
+            stream = self._start()
+            rows = latent.rows[first : first + count]
+            audio = np.concatenate([stream.push(rows, threads), stream.flush(threads)]) * scale
+            first += count
+            if not len(self._fade):
+                self._fade = _triangle(len(audio))
+            self._add(audio)
+            given.append(self._take(min(self._segment.stride, len(self._sum))))
+        return np.concatenate(given)
+
+    def flush(self, threads: int) -> Rows:
+        """Ends the signal and gives the rest."""
+        _refuse(self._ended)
+        self._ended = True
+        return self._take(len(self._sum))
+
+    def _add(self, audio: Rows) -> None:
+        more = max(0, len(audio) - len(self._sum))
+        self._sum = np.pad(self._sum, ((0, more), (0, 0)))
+        self._weight = np.pad(self._weight, ((0, more), (0, 0)))
+        fade = self._fade[: len(audio), np.newaxis]
+        self._sum[: len(audio)] += audio * fade
+        self._weight[: len(audio)] += fade
+
+    def _take(self, count: int) -> Rows:
+        rows = self._sum[:count] / self._weight[:count]
+        self._sum, self._weight = self._sum[count:], self._weight[count:]
+        return rows
+
+
+def _refuse(ended: bool) -> None:
+    if ended:
+        raise InputError("this stream has been flushed; start a new one")
+
+
+def _root_mean_square(x: NDArray[np.float32]) -> np.float32:
+    # Not np.sum, whose order of addition depends on the machine; every partial sum of cumsum is an output.
+    total = np.cumsum(np.square(x, dtype=np.float64))[-1]
+    root: np.float32 = np.sqrt(total / len(x)).astype(np.float32)
+    return root
+
+
+def _triangle(length: int) -> NDArray[np.float32]:
+    """Weights that rise from the ends of a segment to its middle."""
+    position = np.arange(1, length + 1) / (length + 1)
+    return (0.5 - np.abs(position - 0.5)).astype(np.float32)
