@@ -92,7 +92,10 @@ struct Misuse : std::runtime_error {
 
 class Stream {
    public:
-    Stream(Sequence& sequence, Seed seed) : sequence_(sequence), state_(sequence.start(seed)) { sequence.freeze(); }
+    Stream(Sequence& sequence, std::optional<uint64_t> seed, size_t first_row)
+        : sequence_(sequence), state_(sequence.start({seed, first_row})) {
+        sequence.freeze();
+    }
 
     nb::ndarray<nb::numpy, float> push(const Input& rows, int threads) {
         require(rows.ndim() == 2 && int(rows.shape(1)) == sequence_.in_channels, "expected rows (T, channels)");
@@ -315,7 +318,8 @@ NB_MODULE(_core, m) {
             "rows"_a);
 
     nb::class_<Stream>(m, "Stream")
-        .def(nb::init<Sequence&, Seed>(), "sequence"_a, "seed"_a.none(), nb::keep_alive<1, 2>())
+        .def(nb::init<Sequence&, std::optional<uint64_t>, size_t>(), "sequence"_a, "seed"_a.none(), "first_row"_a,
+             nb::keep_alive<1, 2>())
         .def("push", &Stream::push, "rows"_a, "threads"_a)
         .def("flush", &Stream::flush, "threads"_a);
 

@@ -150,6 +150,7 @@ ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel
     batch = batch_rows(matrix_->bytes());
     limit = std::max(batch, piece_rows(size_t(stride) * out));
     rows_ = stride;
+    up = stride;
 }
 
 std::unique_ptr<State> ConvTranspose::start(Rows& in, Seed) const {

@@ -13,8 +13,11 @@
 
 namespace wavcodes {
 
-// What a stream's noise is made from; none: no noise.
-using Seed = std::optional<uint64_t>;
+// What a stream's noise is made from: a seed (none: no noise), and which row of the whole signal the stream begins with.
+struct Seed {
+    std::optional<uint64_t> value;
+    size_t first_row = 0;
+};
 
 // A Pointwise with the memory of its parameters.
 class Activation {
@@ -60,6 +63,7 @@ class Layer {
     virtual bool fuse(const Activation&) { return false; }
 
     const int in_channels, out_channels;
+    size_t up = 1, down = 1;  // row t of the input stands at row t * up / down of the output
     size_t batch = 1;         // fewer steps than this wait for more, until there is no more in this push
     size_t limit = SIZE_MAX;  // more steps than this are computed in several pieces, to stay in the cache
 };
@@ -129,7 +133,7 @@ class Fusing : public Layer {
 // A layer whose output rows each see a window of input rows: the padding at both ends, and where the window stands.
 class Windowed : public Fusing {
    public:
-    explicit Windowed(const ConvShape& shape) : Fusing(shape.in, shape.out), shape_(shape) {}
+    explicit Windowed(const ConvShape& shape) : Fusing(shape.in, shape.out), shape_(shape) { down = shape.stride; }
     std::unique_ptr<State> start(Rows&, Seed) const override;
     size_t ready(const State&, const Rows&) const override;
     void finish(State&, Rows&) const override;

@@ -13,9 +13,9 @@ uint64_t mixed(uint64_t x) {
 }
 
 struct NoiseState : State {
-    explicit NoiseState(Seed seed) : seed(seed) {}
-    Seed seed;
-    size_t position = 0;
+    explicit NoiseState(Seed seed) : seed(seed.value), position(seed.first_row) {}
+    const std::optional<uint64_t> seed;
+    size_t position;
     Floats noise;
 };
 

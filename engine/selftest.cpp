@@ -36,7 +36,7 @@ uint64_t digest(const void* data, size_t bytes, uint64_t hash = 1469598103934665
 
 // Pushes `count` rows in pieces of 1, 2, 3, ... rows and digests the output.
 uint64_t run(const Sequence& sequence, Random& random, size_t count, int threads) {
-    Sequence::State state = sequence.start(7);
+    Sequence::State state = sequence.start({7, 5});
     for (size_t given = 0, piece = 1; given < count; given += piece, piece++) {
         const size_t n = std::min(piece, count - given), channels = sequence.in_channels;
         const std::vector<float> rows = random.many(n * channels, 2.0f);

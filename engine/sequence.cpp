@@ -31,6 +31,7 @@ Sequence::State Sequence::start(Seed seed) const {
     state.queues.emplace_back(in_channels);
     for (const auto& layer : layers_) {
         state.layers.push_back(layer->start(state.queues.back(), seed));
+        seed.first_row = seed.first_row * layer->up / layer->down;
         state.queues.emplace_back(layer->out_channels);
     }
     return state;

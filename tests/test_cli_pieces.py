@@ -12,7 +12,7 @@ from wavcodes.cli import pieces
 from wavcodes.containers import Reader, open_reader, salvage
 
 
-@pytest.fixture(scope="module", params=["dac", "encodec_segments"])
+@pytest.fixture(scope="module", params=["dac", "encodec_segments", "snac", "snac_attention"])
 def codec(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Codec:
     return Codec(*exact.small(request.param, tmp_path_factory.mktemp("small")))
 

@@ -208,11 +208,27 @@ class Codec:
         count = self.spec.resolve_codebooks(bandwidth, num_codebooks)
         return StreamEncoder(self.spec, self._engine, count, self._encoder_delay, self._threads(threads))
 
-    def stream_decoder(self, *, noise_seed: int | None = 0, threads: int | None = None) -> StreamDecoder:
-        """A new session that takes codes in pieces of any size and gives the audio that `decode` would give."""
+    def stream_decoder(
+        self, *, noise_seed: int | None = 0, first_sample: int = 0, threads: int | None = None
+    ) -> StreamDecoder:
+        """A new session that takes codes in pieces of any size and gives the audio that `decode` would give.
+
+        Args:
+            noise_seed: As for `decode`.
+            first_sample: Where in its signal the first codes stand, a multiple of the hop length: a stream that begins
+                there gets the noise that a decoder adds there.
+            threads: Threads to use.
+
+        Raises:
+            InputError: A value is out of its range.
+        """
         if noise_seed is not None and not 0 <= whole_number("noise_seed", noise_seed) < 1 << 64:
             raise InputError(f"expected a noise_seed of 0 ..< 2^64 or None, got {noise_seed}")
-        return StreamDecoder(self.spec, self._engine, self._decoder_delay, self._threads(threads), noise_seed)
+        if whole_number("first_sample", first_sample) < 0 or first_sample % self.spec.hop_length:
+            raise InputError(f"expected a first_sample of 0 or a multiple of {self.spec.hop_length}, got {first_sample}")
+        return StreamDecoder(
+            self.spec, self._engine, self._decoder_delay, self._threads(threads), noise_seed, first_sample
+        )
 
     def _threads(self, threads: int | None) -> int:
         return self.threads if threads is None else resolve_threads(threads)

@@ -69,11 +69,13 @@ class StreamDecoder:
             stream catches up.
     """
 
-    def __init__(self, spec: CodecSpec, engine: Engine, delay: int, threads: int, noise_seed: int | None) -> None:
+    def __init__(
+        self, spec: CodecSpec, engine: Engine, delay: int, threads: int, noise_seed: int | None, first_sample: int
+    ) -> None:
         self.delay = delay
         self._spec = spec
         self._engine = engine
-        self._stream = decoder(engine, spec.framing(), noise_seed)
+        self._stream = decoder(engine, spec.framing(), noise_seed, first_sample)
         self._threads = threads
         self._num_codebooks = 0
         self._announced = 0  # samples that the codes pushed so far stand for

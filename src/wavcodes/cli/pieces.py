@@ -21,9 +21,9 @@ _LEAD = 1.0  # seconds decoded before and behind a stretch and dropped: what a d
 _MOST_SILENCE = 24 * 3600  # seconds; a header may claim any length, and silence for it would fill the disk
 
 
-def whole(parts: Iterable[Codes], codec: Codec, num_codebooks: int) -> Pieces:
-    """Audio of consecutive parts, decoded with their first `num_codebooks` books."""
-    decoder = codec.stream_decoder()
+def whole(parts: Iterable[Codes], codec: Codec, num_codebooks: int, first: int = 0) -> Pieces:
+    """Audio of consecutive parts, the first of which begins at sample `first`, of their first `num_codebooks` books."""
+    decoder = codec.stream_decoder(first_sample=0 if codec.spec.segment else first)
     for part in parts:
         yield decoder.push(part.codebooks(num_codebooks))
     yield decoder.flush()
@@ -35,7 +35,7 @@ def between(reader: Reader, codec: Codec, num_codebooks: int, start: int, stop: 
     lead = round(_LEAD * header.framing.sample_rate)
     first = max(0, start - lead) // step * step
     parts = reader.between(header.time(first), None if stop is None else header.time(stop + lead))
-    return cut(whole(parts, codec, num_codebooks), start - first, None if stop is None else stop - first)
+    return cut(whole(parts, codec, num_codebooks, first), start - first, None if stop is None else stop - first)
 
 
 def intact(salvage: Salvage, codec: Codec, num_codebooks: int, stop: int | None) -> Pieces:
@@ -50,7 +50,7 @@ def intact(salvage: Salvage, codec: Codec, num_codebooks: int, stop: int | None)
             break
         yield from _silence(codec, first - given)
         given = first
-        for piece in whole(run, codec, num_codebooks):
+        for piece in whole(run, codec, num_codebooks, first):
             given += piece.shape[1]
             yield piece
     if stop is not None:

@@ -75,13 +75,16 @@ class Engine:
         """A new stream from audio rows `(N, channels)` to latent rows `(T, D)`."""
         if self._encoder is None:
             raise InputError('this codec was loaded with parts="decode"; load it with parts="both" to encode')
-        return Stream(self._encoder, None)
+        return Stream(self._encoder, None, 0)
 
-    def decoder(self, noise_seed: int | None = None) -> "Stream":
-        """A new stream from latent rows `(T, D)` to audio rows `(N, channels)`; without a seed there is no noise."""
+    def decoder(self, noise_seed: int | None = None, first_row: int = 0) -> "Stream":
+        """A new stream from latent rows `(T, D)` to audio rows `(N, channels)`; without a seed there is no noise.
+
+        `first_row` says where in its signal the stream begins, so that it gets the noise of that place.
+        """
         if self._decoder is None:
             raise InputError('this codec was loaded with parts="encode"; load it with parts="both" to decode')
-        return Stream(self._decoder, noise_seed)
+        return Stream(self._decoder, noise_seed, first_row)
 
     def quantize(self, latent: Rows, num_codebooks: int, threads: int) -> list[NDArray[np.int32]]:
         """Codes of latent rows `(T, D)`, one array per book; T must divide by all of their strides."""
@@ -98,8 +101,8 @@ class Engine:
 class Stream:
     """One signal on its way through a sequence of layers."""
 
-    def __init__(self, sequence: _core.Sequence, seed: int | None) -> None:
-        self._stream = _core.Stream(sequence, seed)
+    def __init__(self, sequence: _core.Sequence, seed: int | None, first_row: int) -> None:
+        self._stream = _core.Stream(sequence, seed, first_row)
 
     def push(self, rows: Rows, threads: int) -> Rows:
         """Takes the next rows and gives all that they allow to compute."""

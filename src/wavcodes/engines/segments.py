@@ -30,11 +30,13 @@ def encoder(engine: Engine, framing: Framing) -> "ContinuousEncoder | SegmentEnc
     return SegmentEncoder(engine.encoder, framing.segment, framing.channels)
 
 
-def decoder(engine: Engine, framing: Framing, noise_seed: int | None) -> "ContinuousDecoder | SegmentDecoder":
-    """A new stream of the whole decoder."""
+def decoder(
+    engine: Engine, framing: Framing, noise_seed: int | None, first_sample: int
+) -> "ContinuousDecoder | SegmentDecoder":
+    """A new stream of the whole decoder, which begins at `first_sample` of its signal."""
     if framing.segment is None:
-        return ContinuousDecoder(engine.decoder(noise_seed))
-    return SegmentDecoder(lambda: engine.decoder(noise_seed), framing.segment, framing.channels)
+        return ContinuousDecoder(engine.decoder(noise_seed, first_sample // framing.hop_length))
+    return SegmentDecoder(engine.decoder, framing.segment, framing.channels)
 
 
 class ContinuousEncoder:
