@@ -8,13 +8,14 @@ INSTALL = sh tools/install $(PYTHON) $(VENV)
 RUN = $(VENV)/bin
 DEMO = build/demo
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench parity clean
 
 help:
 	@echo 'make demo    install into $(VENV), then turn examples/sample.flac into codes and back'
 	@echo 'make test    install into $(VENV) with what the tests need, then run them'
 	@echo 'make lint    check style and types'
 	@echo 'make bench   measure the speed against the reference implementations and write docs/benchmarks.md'
+	@echo 'make parity  compare all codecs with the reference implementations and write docs/parity.md'
 	@echo 'make clean   remove what these commands made'
 
 # Forbidding the hub shows that nothing is fetched: the weights of the default codec are part of the package.
@@ -41,6 +42,10 @@ lint:
 bench:
 	@$(INSTALL) peers
 	$(RUN)/python bench/run.py -o docs/benchmarks.md
+
+parity:
+	@$(INSTALL) peers
+	$(RUN)/python bench/parity.py -o docs/parity.md
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -98,7 +98,7 @@ def peers(rounds: int) -> Iterator[tuple[str, str, str, list[float], list[float]
     import wavcodes
 
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        model, path = encodec_peer(0, Path(folder))
+        model, path = encodec_peer("encodec_24khz", 0, Path(folder))
         codec = wavcodes.load("encodec_24khz", weights=path, threads=1)
         audio = sound(1, SECONDS * 24_000).reshape(1, -1)
         batch = torch.as_tensor(audio)[None]

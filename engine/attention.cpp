@@ -7,7 +7,7 @@
 namespace wavcodes {
 namespace {
 
-constexpr size_t group = 64;             // the kernel reads keys in groups of this many
+constexpr size_t group = Attend::group;
 constexpr size_t rows_at_a_time = 128;  // the weights are read once for all of them
 
 // Sine and cosine in float64 of operations that are the same on every machine; error below 1e-13 for |x| < 10^7.
@@ -26,14 +26,6 @@ void sine_cosine(double x, double* sine, double* cosine) {
         case 2: *sine = -s, *cosine = -c; break;
         default: *sine = -c, *cosine = s;
     }
-}
-
-// A matrix (outputs, inputs), each output times its scale if there is one.
-Matrix linear(const Kernels& kernels, int inputs, int outputs, Tensor weight, Tensor scale = {}) {
-    return Matrix(
-        kernels, inputs, {{0, outputs, 0}},
-        [&](int i, int j) { return weight.data[size_t(j) * inputs + i] * (scale.data ? scale.data[j] : 1.0f); },
-        [](int) { return 0.0f; });
 }
 
 void rotate(const float* x, const float* angles, int width, float scale, float* y, ptrdiff_t y_stride) {
@@ -81,8 +73,8 @@ LocalAttention::LocalAttention(const Kernels& kernels, int channels, int heads, 
       width_(channels / heads),
       window_(window),
       norm_(kernels, channels, norm_weight, norm_bias, 1e-5f),
-      qkv_(linear(kernels, channels, 3 * channels, qkv)),
-      out_(linear(kernels, channels, channels, out)),
+      qkv_(Matrix::dense(kernels, channels, 3 * channels, qkv.data)),
+      out_(Matrix::dense(kernels, channels, channels, out.data)),
       angles_(size_t(window) * width_) {
     const Rotary rotary(width_);
     for (int t = 0; t < window; t++) rotary.angles(t, angles_.data() + size_t(t) * width_);
@@ -152,15 +144,15 @@ TransformerLayer::TransformerLayer(const Kernels& kernels, int channels, int hea
       capacity_(rounded_up(context - 1 + rows_at_a_time)),
       norm1_(kernels, channels, w.norm1, w.norm1_bias, eps),
       norm2_(kernels, channels, w.norm2, w.norm2_bias, eps),
-      qkv_(linear(kernels, channels, 3 * channels, w.qkv)),
-      out_(linear(kernels, channels, channels, w.out, w.scale1)),
-      linear1_(linear(kernels, channels, hidden, w.linear1)),
-      linear2_(linear(kernels, hidden, channels, w.linear2, w.scale2)),
+      qkv_(Matrix::dense(kernels, channels, 3 * channels, w.qkv.data)),
+      out_(Matrix::dense(kernels, channels, channels, w.out.data, nullptr, w.scale1.data)),
+      linear1_(Matrix::dense(kernels, channels, hidden, w.linear1.data)),
+      linear2_(Matrix::dense(kernels, hidden, channels, w.linear2.data, nullptr, w.scale2.data)),
       rotary_(width_) {
     batch = limit = rows_at_a_time;
 }
 
-std::unique_ptr<State> TransformerLayer::start(Rows&, Seed) const {
+std::unique_ptr<State> TransformerLayer::start(Rows&, Origin) const {
     auto state = std::make_unique<TransformerState>();
     state->keys = Floats(size_t(in_channels) * (capacity_ + group));
     std::fill_n(state->keys.data(), state->keys.size(), 0.0f);

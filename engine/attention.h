@@ -45,7 +45,7 @@ class TransformerLayer : public Layer {
         Tensor qkv, out, linear1, linear2;                            // (outputs, inputs)
     };
     TransformerLayer(const Kernels&, int channels, int heads, int hidden, int context, float eps, const Weights&);
-    std::unique_ptr<State> start(Rows&, Seed) const override;
+    std::unique_ptr<State> start(Rows&, Origin) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
    private:

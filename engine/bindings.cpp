@@ -8,7 +8,9 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <chrono>
 #include <mutex>
+#include <thread>
 
 #include "attention.h"
 #include "noise.h"
@@ -59,7 +61,7 @@ Padding padding_of(const std::string& name) {
 }
 
 void require_heads(size_t channels, int heads) {
-    require(heads > 0 && channels % heads == 0 && channels / heads % 16 == 0,
+    require(heads > 0 && channels % heads == 0 && channels / heads % Attend::unit == 0,
             "attention needs heads that share out the channels, a multiple of 16 to each");
 }
 
@@ -77,6 +79,24 @@ ConvShape conv_shape(const Input& weight, int stride, int dilation, int groups, 
     require(kernel > 0 && in > 0 && out > 0 && out % groups == 0, "the groups of a convolution must divide its channels");
     return {in, out, kernel, stride, dilation, groups, left, right, padding_of(padding), complete};
 }
+
+// Lets other Python threads run. When Python ends, a thread that comes back from here is ended by unwinding its stack,
+// which nanobind's own guard turns into an abort of the process; such a thread waits for the end instead.
+class WithoutGil {
+   public:
+    WithoutGil() : state_(PyEval_SaveThread()) {}
+    WithoutGil(const WithoutGil&) = delete;
+    ~WithoutGil() {
+        try {
+            PyEval_RestoreThread(state_);
+        } catch (...) {
+            for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+        }
+    }
+
+   private:
+    PyThreadState* state_;
+};
 
 // The last convolution of a residual's body, kept apart because it also adds the shortcut.
 struct LastConv {
@@ -113,7 +133,7 @@ class Stream {
         size_t given;
         const size_t channels = sequence_.out_channels();
         {
-            nb::gil_scoped_release release;
+            const WithoutGil others_run;
             std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
             if (!lock) throw Misuse("this stream is in use by another thread; give each thread its own");
             Rows &in = state_.queues.front(), &out = state_.queues.back();
@@ -141,6 +161,7 @@ class Stream {
 }  // namespace
 
 NB_MODULE(_core, m) {
+    nb::set_leak_warnings(false);  // a daemon thread that is at work when Python ends keeps what it uses
     nb::exception<Misuse>(m, "Misuse");
     m.doc() = "The native engine: layers that stream.";
 
@@ -366,7 +387,7 @@ NB_MODULE(_core, m) {
                 require(rows % q.cycle(num_codebooks) == 0, "expected whole cycles of rows");
                 auto codes = std::make_unique<int32_t[]>(std::max<size_t>(1, count));
                 {
-                    nb::gil_scoped_release release;
+                    const WithoutGil others_run;
                     q.encode(latent.data(), rows, num_codebooks, codes.get(), threads);
                 }
                 return owned(codes.release(), {count});
@@ -385,7 +406,7 @@ NB_MODULE(_core, m) {
                     require(codes.data()[i] >= 0 && codes.data()[i] < q.size(), "a code is out of range");
                 std::unique_ptr<float[]> latent(new float[std::max<size_t>(1, rows * q.dim())]);
                 {
-                    nb::gil_scoped_release release;
+                    const WithoutGil others_run;
                     q.decode(codes.data(), rows, num_codebooks, latent.get(), threads);
                 }
                 return owned(latent.release(), {rows, size_t(q.dim())});

@@ -256,9 +256,9 @@ static void affine(const float* x, size_t rows, int channels, const float* scale
 // Lanes lie across the keys for the scores and across the channels for the result; the sum of the weights is one more
 // channel, whose values are all one.
 static void attend(const Attend& a) {
-    constexpr int ahead = 64 / lanes;  // keys come in groups of 64, of which the last may be filled up
+    constexpr int group = Attend::group, ahead = group / lanes;
     float top = -3.0e38f;
-    for (int j = 0; j < a.count; j += 64) {
+    for (int j = 0; j < a.count; j += group) {
         V score[ahead];
         for (int n = 0; n < ahead; n++) score[n] = set1(0.0f);
         for (int d = 0; d < a.width; d++) {
@@ -267,11 +267,11 @@ static void attend(const Attend& a) {
             for (int n = 0; n < ahead; n++) score[n] = fma(q, load(key + n * lanes), score[n]);
         }
         for (int n = 0; n < ahead; n++) store(a.scratch + j + n * lanes, score[n]);
-        for (int i = j; i < least(j + 64, a.count); i++) top = a.scratch[i] > top ? a.scratch[i] : top;
+        for (int i = j; i < least(j + group, a.count); i++) top = a.scratch[i] > top ? a.scratch[i] : top;
     }
     for (int j = 0; j < a.count; j += lanes) store(a.scratch + j, exp(sub(load(a.scratch + j), set1(top))));
-    for (int d = 0; d < a.width; d += 16) {
-        constexpr int vectors = 16 / lanes;
+    for (int d = 0; d < a.width; d += Attend::unit) {
+        constexpr int vectors = Attend::unit / lanes;
         V sum = set1(0.0f), acc[vectors];
         for (int n = 0; n < vectors; n++) acc[n] = set1(0.0f);
         const float* value = a.values + d;

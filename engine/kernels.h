@@ -73,13 +73,15 @@ struct LstmStep {
 // One query of one head of attention over rows that are all visible:
 //   out = sum over j of p[j] * values[j], p = softmax over j of (sum over d: query[d] * keys[d][j])
 struct Attend {
-    const float* query;   // [width], divided by sqrt(width)
-    const float* keys;    // [width][count, rounded up to 64], rows `key_stride` apart
+    static constexpr int group = 64;  // keys are read in groups of so many
+    static constexpr int unit = 16;   // and channels in groups of so many
+    const float* query;               // [width], divided by sqrt(width)
+    const float* keys;                // [width][count, rounded up to whole groups], rows `key_stride` apart
     ptrdiff_t key_stride;
     const float* values;  // [count][width], rows `value_stride` apart
     ptrdiff_t value_stride;
-    int count, width;  // width: a multiple of 16
-    float* scratch;    // [count, rounded up to 64]
+    int count, width;  // width: whole units
+    float* scratch;    // [count, rounded up to whole groups]
     float* out;        // [width]
 };
 

@@ -153,7 +153,7 @@ ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel
     up = stride;
 }
 
-std::unique_ptr<State> ConvTranspose::start(Rows& in, Seed) const {
+std::unique_ptr<State> ConvTranspose::start(Rows& in, Origin) const {
     in.append_zeros(taps_ - 1);
     return std::make_unique<CountState>();
 }
@@ -224,9 +224,9 @@ Residual::Residual(std::unique_ptr<Sequence> body, std::unique_ptr<Conv> last)
     limit = std::max(batch, piece_rows(in_channels));
 }
 
-std::unique_ptr<State> Residual::start(Rows&, Seed seed) const {
-    auto state = std::make_unique<ResidualState>(body_->start(seed));
-    state->last = last_->start(state->body.queues.back(), seed);
+std::unique_ptr<State> Residual::start(Rows&, Origin origin) const {
+    auto state = std::make_unique<ResidualState>(body_->start(origin));
+    state->last = last_->start(state->body.queues.back(), origin);
     return state;
 }
 
@@ -269,9 +269,9 @@ Sum::Sum(std::vector<std::unique_ptr<Sequence>> branches)
     limit = std::max(batch, piece_rows(in_channels));
 }
 
-std::unique_ptr<State> Sum::start(Rows&, Seed seed) const {
+std::unique_ptr<State> Sum::start(Rows&, Origin origin) const {
     auto state = std::make_unique<SumState>();
-    for (const auto& branch : branches_) state->branches.push_back(branch->start(seed));
+    for (const auto& branch : branches_) state->branches.push_back(branch->start(origin));
     return state;
 }
 
@@ -293,6 +293,11 @@ void Sum::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
         given = std::min(given, branch.queues.back().size());
     }
     in.drop(count);
+    // A branch may make rows out of an empty signal, and another none.
+    if (end && given)
+        for (const Sequence::State& branch : state.branches)
+            if (branch.queues.back().size() != given)
+                throw std::logic_error("the branches of a sum must give equally many rows");
     float* y = out.append(given);
     for (size_t i = 0; i < branches_.size(); i++) {
         Rows& rows = state.branches[i].queues.back();
@@ -304,7 +309,7 @@ void Sum::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
 
 // ---- The ends of a signal ----------------------------------------------------------------------------------------
 
-std::unique_ptr<State> PadEnd::start(Rows&, Seed) const { return std::make_unique<CountState>(); }
+std::unique_ptr<State> PadEnd::start(Rows&, Origin) const { return std::make_unique<CountState>(); }
 
 void PadEnd::finish(State& s, Rows& in) const {
     const size_t total = static_cast<CountState&>(s).rows + in.size();
@@ -322,7 +327,7 @@ void TrimEnd::run(State&, Rows& in, Rows& out, size_t steps, int) const {
     in.drop(steps);
 }
 
-std::unique_ptr<State> TrimStart::start(Rows&, Seed) const { return std::make_unique<CountState>(); }
+std::unique_ptr<State> TrimStart::start(Rows&, Origin) const { return std::make_unique<CountState>(); }
 
 void TrimStart::run(State& s, Rows& in, Rows& out, size_t steps, int) const {
     auto& state = static_cast<CountState&>(s);

@@ -13,9 +13,9 @@
 
 namespace wavcodes {
 
-// What a stream's noise is made from: a seed (none: no noise), and which row of the whole signal the stream begins with.
-struct Seed {
-    std::optional<uint64_t> value;
+// Which row of its signal a stream begins with, and the seed of its noise (none: no noise).
+struct Origin {
+    std::optional<uint64_t> seed;
     size_t first_row = 0;
 };
 
@@ -52,7 +52,7 @@ class Layer {
     Layer(int in, int out) : in_channels(in), out_channels(out) {}
     virtual ~Layer() = default;
 
-    virtual std::unique_ptr<State> start(Rows&, Seed) const { return std::make_unique<State>(); }
+    virtual std::unique_ptr<State> start(Rows&, Origin) const { return std::make_unique<State>(); }
     // How many steps can be computed from the rows that are there (a step is one row, of input or of output).
     virtual size_t ready(const State&, const Rows& in) const { return in.size(); }
     // Called once, when the last row of the input is there: pads it.
@@ -90,7 +90,7 @@ class Sequence {
     void freeze() { frozen_ = true; }
     size_t batch() const;
 
-    State start(Seed = {}) const;
+    State start(Origin = {}) const;
     // Appends rows to the input. The activation that a sequence may begin with is applied on the way.
     void append(State&, const float* rows, size_t count) const;
     // Runs all layers on all that queues[0] holds.
@@ -134,7 +134,7 @@ class Fusing : public Layer {
 class Windowed : public Fusing {
    public:
     explicit Windowed(const ConvShape& shape) : Fusing(shape.in, shape.out), shape_(shape) { down = shape.stride; }
-    std::unique_ptr<State> start(Rows&, Seed) const override;
+    std::unique_ptr<State> start(Rows&, Origin) const override;
     size_t ready(const State&, const Rows&) const override;
     void finish(State&, Rows&) const override;
 
@@ -154,8 +154,9 @@ class Conv : public Windowed {
         run_with(s, in, out, steps, threads, nullptr);
     }
     bool fuse(const Activation& activation) override {
+        if (!Windowed::fuse(activation)) return false;
         wide_activation_ = activation.repeated(std::max(wide_rows_, 1));
-        return Windowed::fuse(activation);
+        return true;
     }
     // As run, with the rows of a residual branch: added as they are, or through the shortcut's weights.
     void run_with(State&, Rows& in, Rows& out, size_t steps, int threads, const float* skip) const;
@@ -185,7 +186,7 @@ class ConvTranspose : public Fusing {
     // weight (in, out / groups, kernel)
     ConvTranspose(const Kernels&, int in, int out, int kernel, int stride, int groups, int trim_right, Tensor weight,
                   Tensor bias);
-    std::unique_ptr<State> start(Rows&, Seed) const override;
+    std::unique_ptr<State> start(Rows&, Origin) const override;
     size_t ready(const State&, const Rows&) const override;
     void finish(State&, Rows&) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
@@ -214,7 +215,7 @@ class Lstm : public Layer {
         Tensor input, hidden, input_bias, hidden_bias;
     };
     Lstm(const Kernels&, int channels, const std::vector<Weights>&);
-    std::unique_ptr<State> start(Rows&, Seed) const override;
+    std::unique_ptr<State> start(Rows&, Origin) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
    private:
@@ -237,7 +238,7 @@ class Lstm : public Layer {
 class Residual : public Layer {
    public:
     Residual(std::unique_ptr<Sequence> body, std::unique_ptr<Conv> last);
-    std::unique_ptr<State> start(Rows&, Seed) const override;
+    std::unique_ptr<State> start(Rows&, Origin) const override;
     size_t ready(const State&, const Rows&) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
     bool fuse(const Activation& activation) override { return last_->fuse(activation); }
@@ -251,7 +252,7 @@ class Residual : public Layer {
 class Sum : public Layer {
    public:
     explicit Sum(std::vector<std::unique_ptr<Sequence>> branches);
-    std::unique_ptr<State> start(Rows&, Seed) const override;
+    std::unique_ptr<State> start(Rows&, Origin) const override;
     size_t ready(const State&, const Rows&) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
@@ -263,7 +264,7 @@ class PadEnd : public Layer {
    public:
     PadEnd(int channels, size_t multiple, size_t extra)
         : Layer(channels, channels), multiple_(multiple), extra_(extra) {}
-    std::unique_ptr<State> start(Rows&, Seed) const override;
+    std::unique_ptr<State> start(Rows&, Origin) const override;
     void finish(State&, Rows&) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
@@ -284,7 +285,7 @@ class TrimEnd : public Layer {
 class TrimStart : public Layer {
    public:
     TrimStart(int channels, size_t rows) : Layer(channels, channels), rows_(rows) {}
-    std::unique_ptr<State> start(Rows&, Seed) const override;
+    std::unique_ptr<State> start(Rows&, Origin) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
    private:

@@ -89,7 +89,7 @@ Lstm::Lstm(const Kernels& kernels, int channels, const std::vector<Weights>& lay
     batch = limit = steps_per_batch;
 }
 
-std::unique_ptr<State> Lstm::start(Rows&, Seed) const {
+std::unique_ptr<State> Lstm::start(Rows&, Origin) const {
     auto state = std::make_unique<LstmState>();
     for (size_t i = 0; i < hidden_.size(); i++) {
         state->hidden.push_back(zeros(blocks_ * width_));

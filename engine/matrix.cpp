@@ -34,6 +34,14 @@ Matrix::Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange
     }
 }
 
+Matrix Matrix::dense(const Kernels& kernels, int inputs, int outputs, const float* weight, const float* bias,
+                     const float* scale) {
+    return Matrix(
+        kernels, inputs, {{0, outputs, 0}},
+        [&](int i, int j) { return weight[size_t(j) * inputs + i] * (scale ? scale[j] : 1.0f); },
+        [&](int j) { return bias ? bias[j] : 0.0f; });
+}
+
 void Matrix::apply_range(std::span<const Segment> segments, int fixed, int first_row, int last_row, int first_panel,
                          int last_panel, const Output& output) const {
     thread_local std::vector<Segment> moved;

@@ -21,6 +21,10 @@ class Matrix {
     Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange>& ranges,
            const std::function<float(int, int)>& value, const std::function<float(int)>& bias);
 
+    // All columns read all of `inputs` values: weight (outputs, inputs), each output times its scale if there is one.
+    static Matrix dense(const Kernels& kernels, int inputs, int outputs, const float* weight,
+                        const float* bias = nullptr, const float* scale = nullptr);
+
     int columns() const { return columns_; }
     size_t bytes() const { return floats_.size() * sizeof(float); }
 

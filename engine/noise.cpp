@@ -13,7 +13,7 @@ uint64_t mixed(uint64_t x) {
 }
 
 struct NoiseState : State {
-    explicit NoiseState(Seed seed) : seed(seed.value), position(seed.first_row) {}
+    explicit NoiseState(Origin origin) : seed(origin.seed), position(origin.first_row) {}
     const std::optional<uint64_t> seed;
     size_t position;
     Floats noise;
@@ -45,13 +45,11 @@ Noise::Noise(const Kernels& kernels, int channels, int source, Tensor weight)
     : Layer(channels, channels),
       kernels_(kernels),
       source_(source),
-      matrix_(
-          kernels, channels, {{0, channels, 0}}, [&](int i, int j) { return weight.data[size_t(j) * channels + i]; },
-          [](int) { return 0.0f; }) {
+      matrix_(Matrix::dense(kernels, channels, channels, weight.data)) {
     limit = piece_rows(channels);
 }
 
-std::unique_ptr<State> Noise::start(Rows&, Seed seed) const { return std::make_unique<NoiseState>(seed); }
+std::unique_ptr<State> Noise::start(Rows&, Origin origin) const { return std::make_unique<NoiseState>(origin); }
 
 void Noise::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
     auto& state = static_cast<NoiseState&>(s);

@@ -14,7 +14,7 @@ class Noise : public Layer {
    public:
     // weight (channels, channels)
     Noise(const Kernels&, int channels, int source, Tensor weight);
-    std::unique_ptr<State> start(Rows&, Seed) const override;
+    std::unique_ptr<State> start(Rows&, Origin) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
    private:

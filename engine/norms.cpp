@@ -80,7 +80,7 @@ GroupNorm::GroupNorm(const Kernels& kernels, int channels, Tensor weight, Tensor
     limit = piece_rows(channels);
 }
 
-std::unique_ptr<State> GroupNorm::start(Rows&, Seed) const { return std::make_unique<GroupState>(); }
+std::unique_ptr<State> GroupNorm::start(Rows&, Origin) const { return std::make_unique<GroupState>(); }
 
 void GroupNorm::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
     auto& state = static_cast<GroupState&>(s);

@@ -21,7 +21,7 @@ class LayerNorm : public Layer {
 class GroupNorm : public Fusing {
    public:
     GroupNorm(const Kernels&, int channels, Tensor weight, Tensor bias, float eps);
-    std::unique_ptr<State> start(Rows&, Seed) const override;
+    std::unique_ptr<State> start(Rows&, Origin) const override;
     size_t ready(const State& state, const Rows& in) const override { return state.finished ? in.size() : 0; }
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 

@@ -18,9 +18,7 @@ double squared_norm(const float* x, int n) {
 }
 
 std::unique_ptr<Matrix> matrix(const Kernels& kernels, int inputs, int outputs, const float* weight, const float* bias) {
-    return std::make_unique<Matrix>(
-        kernels, inputs, std::vector<ColumnRange>{{0, outputs, 0}},
-        [&](int i, int j) { return weight[size_t(j) * inputs + i]; }, [&](int j) { return bias ? bias[j] : 0.0f; });
+    return std::make_unique<Matrix>(Matrix::dense(kernels, inputs, outputs, weight, bias));
 }
 
 void apply(const Matrix& matrix, int inputs, const float* x, size_t rows, float* y) {

@@ -26,12 +26,12 @@ size_t Sequence::batch() const {
     return most;
 }
 
-Sequence::State Sequence::start(Seed seed) const {
+Sequence::State Sequence::start(Origin origin) const {
     State state;
     state.queues.emplace_back(in_channels);
     for (const auto& layer : layers_) {
-        state.layers.push_back(layer->start(state.queues.back(), seed));
-        seed.first_row = seed.first_row * layer->up / layer->down;
+        state.layers.push_back(layer->start(state.queues.back(), origin));
+        origin.first_row = origin.first_row * layer->up / layer->down;
         state.queues.emplace_back(layer->out_channels);
     }
     return state;

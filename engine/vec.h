@@ -47,7 +47,7 @@ static inline V sqrt(V a) { return {_mm512_sqrt_ps(a.v)}; }
 static inline V select_less(V a, V b, V x, V y) {
     return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
 }
-// 2^n, where the low bits of `shifted` hold n as an integer (see exp in math.h)
+// 2^n, where the low bits of `shifted` hold n as an integer (see exp_parts in functions.h)
 static inline V pow2(V shifted) {
     __m512i bits = _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23);
     return {_mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32(0x3f800000)))};

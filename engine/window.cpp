@@ -31,7 +31,7 @@ void pad_start(Rows& in, Padding padding, size_t left) {
 
 }  // namespace
 
-std::unique_ptr<State> Windowed::start(Rows& in, Seed) const {
+std::unique_ptr<State> Windowed::start(Rows& in, Origin) const {
     auto state = std::make_unique<WindowState>();
     if (shape_.padding == Padding::zeros || shape_.left == 0) {
         in.append_zeros(shape_.left);

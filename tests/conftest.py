@@ -2,6 +2,7 @@
 turns those skips into failures, so that continuous integration cannot lose them."""
 
 import importlib
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable
@@ -37,10 +38,46 @@ def peer() -> Callable[..., Any]:
         try:
             return importlib.import_module(name) if make is None else make()
         except ImportError:
-            _missing("peers", f"the upstream package {name} is not installed (pip install 'wavcodes[peers]')")
+            _missing("peers", f"the upstream package {name} is not installed; CONTRIBUTING.md says how")
             raise
 
     return load
+
+
+@pytest.fixture(scope="session")
+def random_pair(peer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Any]:
+    """Makes upstream's codec and ours, with the same random weights: `random_pair("mimi", 1)`; see `pairs`."""
+    import pairs
+
+    folder = tmp_path_factory.mktemp("pairs")
+
+    def make(name: str, seed: int) -> Any:
+        return peer(pairs.RANDOM[name][0].package, lambda: pairs.random_pair(name, seed, folder))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def codec2() -> None:
+    """For tests that need the library libcodec2 with its LPCNet."""
+    from wavcodes.legacy import codec2
+
+    if not codec2.is_there():
+        _missing("codec2", "libcodec2 is not installed (Debian: libcodec2-1.0, also with ffmpeg)")
+
+
+@pytest.fixture(params=["pyav", "program"])
+def ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Runs a test with FFmpeg through PyAV, and again with the program `ffmpeg`."""
+    from wavcodes.audio import ffmpeg
+
+    if request.param == "program":
+        if shutil.which("ffmpeg") is None:
+            _missing("ffmpeg", "the program ffmpeg is not installed (Debian: ffmpeg)")
+        monkeypatch.setattr(ffmpeg, "_pyav", lambda: None)
+    elif importlib.util.find_spec("av") is None:
+        _missing("ffmpeg", "PyAV is not installed (pip install 'wavcodes[ffmpeg]')")
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

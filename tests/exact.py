@@ -86,8 +86,8 @@ SMALL: dict[str, tuple[str, Any, Any, dict[str, Any]]] = {
         "dac_16khz",
         dac,
         dac.Config(
-            encoder_width=4,
-            decoder_width=32,
+            encoder_dim=4,
+            decoder_dim=32,
             rates=(2, 5, 4),
             dim=16,
             num_codebooks=4,

@@ -1,9 +1,11 @@
-"""Reads every file of a folder under watch and prints what came of it, as JSON; run as a program of its own.
+"""Reads every file of a folder under watch and prints what came of it, as JSON; run as a program of its own, with the
+folder and the module whose `read` is to be tried.
 
 An audit hook cannot be taken away again, hence the process. The hook notes every event that the interpreter tells of
 (imports, files, processes, compiled code) while a file is read, except the reading of that file.
 """
 
+import importlib
 import json
 import resource
 import sys
@@ -13,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from wavcodes.errors import CodecError
-from wavcodes.weights import read
 
 ROOM = 256 << 20  # bytes of address space beyond what the interpreter and its libraries have
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, module: str) -> None:
+    read = importlib.import_module(module).read
     for name in ("good", "text"):  # imports what is imported on first use
         with suppress(CodecError):
             read(folder / name)
@@ -51,4 +53,4 @@ def main(folder: Path) -> None:
     print(json.dumps(found))
 
 
-main(Path(sys.argv[1]))
+main(Path(sys.argv[1]), sys.argv[2])

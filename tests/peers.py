@@ -6,11 +6,12 @@ are drawn from the residuals that they have to describe.
 """
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from peers_scaling import spread_out
 
 # The fields of the `config.json` of facebook/NAME that bear on the network; of 24 kHz, then what the others change.
 _ENCODEC_24KHZ: dict[str, Any] = {
@@ -37,7 +38,7 @@ _ENCODEC_24KHZ: dict[str, Any] = {
     "upsampling_ratios": [8, 5, 4, 2],
     "use_causal_conv": True,
 }
-_ENCODEC: dict[str, dict[str, Any]] = {
+ENCODEC: dict[str, dict[str, Any]] = {
     "encodec_24khz": _ENCODEC_24KHZ,
     "encodec_32khz": _ENCODEC_24KHZ
     | {
@@ -63,13 +64,13 @@ _ENCODEC: dict[str, dict[str, Any]] = {
 }
 
 
-def encodec_peer(seed: int, folder: Path, name: str = "encodec_24khz") -> tuple[Any, Path]:
+def encodec_peer(name: str, seed: int, folder: Path) -> tuple[Any, Path]:
     """A random EnCodec.
 
     Args:
+        name: One of `ENCODEC`.
         seed: Decides all weights.
         folder: Where the safetensors file goes, with the tensor names of the published one.
-        name: `encodec_24khz`, `encodec_32khz` or `encodec_48khz`.
 
     Returns:
         The `transformers.EncodecModel`, in evaluation mode, and the path of the file.
@@ -77,7 +78,7 @@ def encodec_peer(seed: int, folder: Path, name: str = "encodec_24khz") -> tuple[
     from safetensors.numpy import save_file
     from transformers import EncodecConfig, EncodecModel
 
-    model = EncodecModel(EncodecConfig(**_ENCODEC[name])).eval()
+    model = EncodecModel(EncodecConfig(**ENCODEC[name])).eval()
     books = [layer.codebook.embed for layer in model.quantizer.layers]
     randomize_encodec(model.encoder, books, model.decoder, model.config.audio_channels, seed)
     path = folder / f"{name}_{seed}.safetensors"
@@ -125,6 +126,40 @@ def scaled(network: Any, x: Any, last_spread: float, generator: Any) -> Any:
                 parameter.mul_(1.5 * module.hidden_size**-0.5)
     with spread_out(network, spread=lambda conv: last_spread if conv is convs[-1] else 1.0):
         return network(x)
+
+
+@contextmanager
+def spread_out(*networks: Any, spread: Callable[[Any], float] = lambda conv: 1.0) -> Iterator[None]:
+    """Within it, each convolution that runs is scaled so that its output without bias has the standard deviation
+    `spread(conv)`; for good, so it should run once."""
+    import torch
+
+    def scale(conv: Any, _: Any, y: Any) -> Any:
+        bias = 0.0 if conv.bias is None else conv.bias[:, None]
+        factor = spread(conv) / (y - bias).std()
+        _magnitude(conv).mul_(factor)
+        return (y - bias) * factor + bias
+
+    kinds = torch.nn.Conv1d | torch.nn.ConvTranspose1d
+    hooks = [
+        module.register_forward_hook(scale)
+        for network in networks
+        for module in network.modules()
+        if isinstance(module, kinds)
+    ]
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _magnitude(conv: Any) -> Any:
+    """What to multiply in order to multiply the weights of a convolution, in either spelling of weight norm or none."""
+    if hasattr(conv, "parametrizations"):
+        return conv.parametrizations.weight.original0
+    return conv.weight_g if hasattr(conv, "weight_g") else conv.weight
 
 
 def _fill_codebooks(books: list[Any], latent: Any, generator: Any) -> Any:

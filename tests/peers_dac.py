@@ -14,13 +14,13 @@ DAC: dict[str, tuple[list[int], int, int]] = {
 }
 
 
-def dac_peer(seed: int, folder: Path, name: str) -> tuple[Any, Path]:
+def dac_peer(name: str, seed: int, folder: Path) -> tuple[Any, Path]:
     """A random DAC.
 
     Args:
+        name: One of `DAC`.
         seed: Decides all weights.
         folder: Where the safetensors file goes, with the tensor names of those on the Hub.
-        name: One of `DAC`.
 
     Returns:
         The `transformers.DacModel`, in evaluation mode, and the path of the file.

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 import peers
-import peers_scaling
 
 Tensors = dict[str, np.ndarray]
 
 
-def mimi_peer(seed: int, folder: Path) -> tuple[Any, Path]:
+def mimi_peer(name: str, seed: int, folder: Path) -> tuple[Any, Path]:
     """A random Mimi.
 
     Args:
+        name: `mimi`, the only one.
         seed: Decides all weights.
         folder: Where the safetensors file goes, with the names of moshi's `tokenizer-e351c8d8-checkpoint125`.
 
@@ -32,13 +32,13 @@ def mimi_peer(seed: int, folder: Path) -> tuple[Any, Path]:
         for name, parameter in model.named_parameters():
             parameter.copy_(_drawn(name, parameter, generator))
     last = model.decoder.model[-1].conv.conv
-    with peers_scaling.spread_out(model, spread=lambda conv: 0.2 if conv is last else 1.0):
+    with peers.spread_out(model, spread=lambda conv: 0.2 if conv is last else 1.0):
         latent = model.encode_to_latent(audio, quantize=False)
         parts = (model.quantizer.rvq_first, model.quantizer.rvq_rest)
         quantized = torch.stack([_fill(part, latent, generator) for part in parts]).sum(0)
         upsampled = model.upsample(quantized)
         model.decoder(model.decoder_transformer(upsampled)[0])
-    path = folder / f"mimi_{seed}.safetensors"
+    path = folder / f"{name}_{seed}.safetensors"
     save_file(moshi_published(model), path)
     return model, path
 

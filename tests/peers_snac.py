@@ -9,7 +9,6 @@ from unittest import mock
 
 import numpy as np
 import peers
-import peers_scaling
 
 _ATTENTIVE = {
     "encoder_dim": 64,
@@ -24,7 +23,7 @@ _ATTENTIVE = {
     "depthwise": True,
 }
 # `config.json` of hubertsiuzdak/snac_*.
-CONFIGS: dict[str, dict[str, Any]] = {
+SNAC: dict[str, dict[str, Any]] = {
     "snac_24khz": {
         "sampling_rate": 24_000,
         "encoder_dim": 48,
@@ -47,7 +46,7 @@ def snac_peer(name: str, seed: int, folder: Path) -> tuple[Any, Path]:
     """A random SNAC.
 
     Args:
-        name: One of `CONFIGS`.
+        name: One of `SNAC`.
         seed: Decides all weights.
         folder: Where the file goes, a state dict with the published names.
 
@@ -59,7 +58,7 @@ def snac_peer(name: str, seed: int, folder: Path) -> tuple[Any, Path]:
     from safetensors.numpy import save_file
 
     with torch.device("meta"):
-        model = snac.SNAC(**CONFIGS[name])
+        model = snac.SNAC(**SNAC[name])
     model = model.to_empty(device="cpu").eval()
     generator = torch.Generator().manual_seed(seed)
     audio = torch.from_numpy(peers.sound(seed, 24_576))[None, None]
@@ -74,7 +73,7 @@ def snac_peer(name: str, seed: int, folder: Path) -> tuple[Any, Path]:
     noises = [module.linear for module in model.modules() if isinstance(module, snac.layers.NoiseBlock)]
     units = [module.block[3] for module in model.modules() if isinstance(module, snac.layers.ResidualUnit)]
     quiet = {*noises, *units, model.decoder.model[-2]}
-    with peers_scaling.spread_out(model.encoder, model.decoder, spread=lambda conv: 0.4 if conv in quiet else 1.0):
+    with peers.spread_out(model.encoder, model.decoder, spread=lambda conv: 0.4 if conv in quiet else 1.0):
         latent = model.encoder(model.preprocess(audio))
         quantized = _fill_codebooks(model.quantizer.quantizers, latent, generator)
         torch.manual_seed(seed)
@@ -105,7 +104,7 @@ def _fill_codebooks(books: Any, latent: Any, generator: Any) -> Any:
 
     left = latent
     for book in books:
-        with peers_scaling.spread_out(book.in_proj):
+        with peers.spread_out(book.in_proj):
             inside = book.in_proj(torch.nn.functional.avg_pool1d(left, book.stride, book.stride))
         # Around the projections that there are, in all lengths: the search must see the angle alone.
         chosen = torch.randint(inside.shape[2], (len(book.codebook.weight),), generator=generator)

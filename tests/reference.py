@@ -7,7 +7,7 @@ import numpy as np
 import reference_attention
 from numpy.typing import NDArray
 from reference_attention import NoiseSource
-from reference_quantizers import dequantize, margins, quantize, unexplained
+from reference_quantizers import dequantize, differences, margins, quantize
 
 from wavcodes.graph import (
     Conv1d,
@@ -31,7 +31,7 @@ from wavcodes.graph import (
     TrimStart,
 )
 
-__all__ = ["dequantize", "margins", "quantize", "run", "unexplained"]
+__all__ = ["dequantize", "differences", "margins", "quantize", "run"]
 
 Array = NDArray[np.float64]
 Tensors = Mapping[str, NDArray[np.float32]]

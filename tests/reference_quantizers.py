@@ -55,31 +55,31 @@ def margins(quantizer: Quantizer, tensors: Tensors, latent: NDArray, codes: AnyC
     return np.stack(found, axis=1) if isinstance(codes, np.ndarray) else found
 
 
-def unexplained(
-    quantizer: Quantizer, tensors: Tensors, latent: NDArray, ours: AnyCodes, theirs: AnyCodes, tie: float = 1e-5
-) -> list[tuple[int, int]]:
-    """Book and position of each code of `ours` that differs from `theirs` although rounding cannot be the reason.
+def differences(
+    quantizer: Quantizer, tensors: Tensors, latent: NDArray, ours: AnyCodes, theirs: AnyCodes
+) -> list[tuple[int, int, float]]:
+    """Book and position of each code of `ours` that differs from `theirs` and need not, and the margin between the two.
 
-    It can be where the two entries describe what the books in front leave of `latent` (T, D) equally well: to within
-    `tie` of that rest's squared length or, for `CosineRvq`, of the cosine. It need not be where a book in front
-    differs in the same frames, for then what is left differs too.
+    A code need not differ unless a book in front differs in the same frames, for then what is left differs too. The
+    margin is by how much better one of the two entries describes what the books in front leave of `latent` (T, D): in
+    squared distance as a part of that rest's squared length or, for `CosineRvq`, in cosine.
     """
     us, them = _books(ours), _books(theirs)
-    excess = []
+    margins = []
     for our, (scores, their, size) in zip(us, _searches(quantizer, tensors, latent, them), strict=True):
         rows = np.arange(len(their))
-        excess.append(np.abs(scores[rows, our] - scores[rows, their]) / size)
-    faults = []
+        margins.append(np.abs(scores[rows, our] - scores[rows, their]) / size)
+    found = []
     for first, count in _spans(quantizer, len(us)):
         differs = np.zeros(len(latent), bool)
         for k in range(first, first + count):
             stride = quantizer.strides[k]
             for at in np.flatnonzero(us[k] != them[k]).tolist():
                 rows = slice(at * stride, (at + 1) * stride)
-                if not differs[rows].any() and excess[k][at] >= tie:
-                    faults.append((k, at))
+                if not differs[rows].any():
+                    found.append((k, at, float(margins[k][at])))
                 differs[rows] = True
-    return faults
+    return found
 
 
 def _searches(

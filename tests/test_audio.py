@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 
 from wavcodes.audio import (
     BLOCK_SAMPLES,
-    SUFFIXES,
     AudioReader,
     AudioWriter,
     StreamResampler,
@@ -503,8 +502,8 @@ class TestWriter:
             writer.write(np.zeros((1, 1), np.float32))
 
     def test_what_cannot_be_written_is_named(self, file: BinaryIO) -> None:
-        with pytest.raises(UnsupportedError, match=r"\.wav, \.flac, .*got '\.m4a'"):
-            AudioWriter(io.BytesIO(), ".m4a", 16_000, 1)
+        with pytest.raises(UnsupportedError, match=r"\.wav, \.flac, .*got '\.txt'"):
+            AudioWriter(io.BytesIO(), ".txt", 16_000, 1)
         with pytest.raises(UnsupportedError, match=r"\.opus cannot hold 1 channels at 44100 Hz"):
             AudioWriter(file, ".opus", 44_100, 1)
         with pytest.raises(InputError, match=r"\(1, samples\), got \(2, 9\)"):
@@ -520,7 +519,7 @@ class TestWriter:
         assert caught.value.__cause__.errno == errno.ENOSPC
 
     @pytest.mark.skipif(sys.platform == "win32", reason="needs limits on the size of a file")
-    @pytest.mark.parametrize("suffix", SUFFIXES)
+    @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".opus", ".mp3"])
     def test_a_disk_that_gets_full_at_the_end_is_an_error(self, file: BinaryIO, suffix: str) -> None:
         import resource
 

@@ -93,3 +93,4 @@ def test_crc32c_is_the_remainder_of_a_polynomial_division(size, seed):
         for _ in range(8):
             register = register >> 1 ^ (0x82F63B78 if register & 1 else 0)
     assert crc32c(data) == register ^ 0xFFFFFFFF
+    assert crc32c(data[size // 3 :], crc32c(data[: size // 3])) == crc32c(data)

@@ -13,7 +13,7 @@ from cli_case import RATE, enter_folder, floats, names, pcm16, run, vowel
 
 import wavcodes
 from wavcodes.audio import AudioReader
-from wavcodes.cli import arguments, decode, models
+from wavcodes.cli import arguments, models, sounds
 from wavcodes.containers import Header, open_reader, open_writer
 from wavcodes.weights import Located
 
@@ -183,7 +183,7 @@ class TestOutputs:
             (["encode", "g.wav", "none/../g.flac"], 2, "g.wav and none/../g.flac would both become"),
             (["encode", "-", "--output-dir", "x"], 2, "no name for a file"),
             (["encode", "-", "-", "--output-dir", "x"], 2, "can be read only once"),
-            (["encode", "a.wav", "-o", "a.mp3"], 2, "expected an output named .nac, .lyra, got a.mp3"),
+            (["encode", "a.wav", "-o", "a.mp3"], 2, "expected an output named .nac, .ecdc, "),
             (["encode", "a.wav", "-o", "x/y/a.nac"], 73, "no folder x/y"),
             (["encode", "a.wav", "-o", "."], 73, "it is a folder"),
             (["encode", "a.wav", "--output-dir", "a.wav"], 73, "cannot make the folder a.wav"),
@@ -202,7 +202,7 @@ class TestOutputs:
             (["decode", "a.wav", "b.wav"], 65, "expected a file of codes"),
             (["info", "a.wav"], 65, "expected a file of codes"),
             (["download"], 2, "names of codecs, or --all"),
-            (["download", "mini"], 2, "There are: encodec_24khz"),
+            (["download", "mini"], 2, "There are: wavcodes_16khz"),
         ],
     )
     def test_what_goes_wrong_is_one_line_and_a_code(
@@ -441,7 +441,7 @@ class TestSpeech:
             raise type(error)(*error.args)  # a fresh one, which takes its traceback with it
 
         run("encode", "a.wav", "x.nac")
-        monkeypatch.setattr(decode.AudioWriter, "write", fail)
+        monkeypatch.setattr(sounds.AudioWriter, "write", fail)
         assert run("decode", "x.nac", "y.wav") == code
         said = capsys.readouterr().err
         assert expected in said

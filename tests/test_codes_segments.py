@@ -1,6 +1,8 @@
 """`Codes` of a codec that codes segments independently: parts, slices, scales, and what it refuses."""
 
+import copy
 import itertools
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -199,3 +201,10 @@ def test_parts_that_do_not_follow_one_another_are_refused() -> None:
         Codes.concat([clip(48_000), clip(48_000)])
     with pytest.raises(InputError, match="no signal has segments"):
         Codes.concat([clip(47_520), clip(48_000)])
+
+
+def test_copies_and_pickles_are_checked_and_read_only() -> None:
+    codes = clip(100_000)
+    for twin in (copy.copy(codes), copy.deepcopy(codes), pickle.loads(pickle.dumps(codes))):
+        assert twin == codes
+        assert not any(array.flags.writeable for array in (*twin.books, twin.scales))

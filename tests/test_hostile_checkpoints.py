@@ -35,7 +35,12 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     reader = Path(__file__).with_name("hostile_reader.py")
     environment = os.environ | {"PYTHONPATH": str(Path(wavcodes.__file__).parents[1])}
     done = subprocess.run(
-        [sys.executable, reader, folder], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, reader, folder, "wavcodes.weights"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)

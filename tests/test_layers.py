@@ -23,14 +23,16 @@ ROWS = (
     ("framing",),
     ("spec",),
     ("codes",),
-    ("bits", "crc32c", "files", "graph", "tokens"),
-    ("audio",),
-    ("containers", "weights"),
+    ("bits", "crc32c", "files", "graph", "tokens", "unpickle"),
+    ("programs",),
+    ("audio", "weights"),
+    ("containers",),
     ("models", "engines"),
     ("registry", "streaming"),
     ("codec",),
-    ("pretrained", "provider_config"),
+    ("descript", "pretrained", "provider_config"),
     ("provider",),
+    ("legacy",),
     ("__init__",),
     ("cli",),
     ("__main__",),
@@ -41,13 +43,15 @@ ROW = {unit: row for row, units in enumerate(ROWS) for unit in units}
 OWNERS = {
     "soundfile": "audio",
     "soxr": "audio",
+    "av": "audio",
     "safetensors": "weights",
     "huggingface_hub": "weights",
+    "torch": "engines",
     "wavcodes._core": "engines",
 }
 ALLOWED = {"numpy", *OWNERS}
 # They run what is in a file, or are the package that this one does without.
-BANNED = {"pickle", "marshal", "shelve", "torch", "torchaudio", "yaml", "joblib", "dill"}
+BANNED = {"pickle", "marshal", "shelve", "torchaudio", "yaml", "joblib", "dill"}
 
 
 def module_of(path: Path) -> tuple[str, ...]:
@@ -99,6 +103,8 @@ def test_a_model_file_never_imports_another(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=ids)
 def test_a_module_imports_only_the_libraries_that_it_may(path: Path) -> None:
+    if module_of(path)[0] == "legacy" and path.stem.endswith("_child"):
+        return  # it runs in a process, and maybe an interpreter, of the codec that it is for
     for name in imported(path):
         library = "wavcodes._core" if name == ("wavcodes", "_core") else name[0]
         assert library not in BANNED
@@ -139,6 +145,8 @@ def test_every_error_raised_is_one_of_the_package(path: Path) -> None:
     python_errors = {
         name for name, value in vars(builtins).items() if inspect.isclass(value) and issubclass(value, BaseException)
     }
+    if module_of(path) == ("__init__",):
+        python_errors.remove("AttributeError")  # which Python wants from a module's __getattr__
     for node in nodes(path):
         if isinstance(node, ast.Raise) and node.exc is not None:
             raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
@@ -149,7 +157,7 @@ def test_every_error_raised_is_one_of_the_package(path: Path) -> None:
 def test_only_the_registry_knows_codecs_by_name(path: Path) -> None:
     # Whoever asks which codec it serves must be changed for the next one. A container made for one codec may say so,
     # and so may the tokens of a model that was trained on one.
-    if module_of(path) in (("registry",), ("containers", "lyra"), ("tokens", "conventions")):
+    if module_of(path) in (("registry",), ("tokens", "conventions")) or module_of(path)[0] == "containers":
         return
     texts = {node.value for node in nodes(path) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     assert not texts & set(registry.list_codecs())
@@ -165,11 +173,8 @@ def test_exports_are_there() -> None:
 
 
 def test_every_public_name_is_exported() -> None:
-    defined = {
-        name
-        for name, value in vars(wavcodes).items()
-        if not name.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value))
-    }
+    public = {name: getattr(wavcodes, name) for name in (*vars(wavcodes), *wavcodes._LATER) if not name.startswith("_")}
+    defined = {name for name, value in public.items() if inspect.isclass(value) or inspect.isfunction(value)}
     assert defined == set(wavcodes.__all__)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from wavcodes.codes import Codes
-from wavcodes.containers import Header
+from wavcodes.containers import Header, Hints
 from wavcodes.containers.lyra import LyraReader, LyraWriter
 from wavcodes.errors import InputError, TruncatedError, UnsupportedError
 from wavcodes.framing import Framing, Segment
@@ -16,9 +16,17 @@ from wavcodes.framing import Framing, Segment
 SIZES = {16: 8, 30: 15, 46: 23}
 
 
+def framing(num_codebooks):
+    return Framing("lyra_v2", 16_000, 1, 320, 16, (1,) * num_codebooks)
+
+
+def hint(num_codebooks):
+    return Hints(framing(num_codebooks))
+
+
 def clip(num_codebooks, frames, seed=0):
     books = np.random.default_rng(seed).integers(0, 16, (num_codebooks, frames))
-    return Codes(Framing("lyra_v2", 16_000, 1, 320, 16, (1,) * num_codebooks), tuple(books), 320 * frames)
+    return Codes(framing(num_codebooks), tuple(books), 320 * frames)
 
 
 def packets(codes):
@@ -56,9 +64,9 @@ def test_packets_both_ways(num_codebooks, frames):
     data = packets(codes)
     assert len(data) == SIZES[num_codebooks] * frames
     assert written(codes) == written(codes, cuts=(0, frames // 2, frames)) == data
-    assert LyraReader(io.BytesIO(data), num_codebooks).read() == codes
-    assert LyraReader(io.BytesIO(data), num_codebooks).header.num_samples == 320 * frames
-    piped = LyraReader(Pipe(data), num_codebooks)
+    assert LyraReader(io.BytesIO(data), hint(num_codebooks)).read() == codes
+    assert LyraReader(io.BytesIO(data), hint(num_codebooks)).header.num_samples == 320 * frames
+    piped = LyraReader(Pipe(data), hint(num_codebooks))
     assert piped.header.num_samples is None
     assert piped.read() == codes
 
@@ -71,12 +79,12 @@ def test_the_size_of_a_file_tells_its_packets(num_codebooks):
 
 
 @pytest.mark.parametrize("size", [120, 8 * 23, 15 * 23, 8 * 15 * 23])
-def test_a_size_of_several_meanings_needs_num_codebooks(size):
-    with pytest.raises(InputError, match="num_codebooks, 16, 30 or 46"):
+def test_a_size_of_several_meanings_needs_a_framing(size):
+    with pytest.raises(InputError, match="a framing of 16, 30 or 46"):
         LyraReader(io.BytesIO(bytes(size)))
 
 
-def test_a_pipe_needs_num_codebooks():
+def test_a_pipe_needs_a_framing():
     with pytest.raises(InputError, match="pipe"):
         LyraReader(Pipe(bytes(8)))
 
@@ -89,7 +97,7 @@ def test_a_size_of_no_meaning_is_refused(size):
 
 @pytest.mark.parametrize("source", [io.BytesIO, Pipe])
 def test_a_cut_packet_is_noticed(source):
-    reader = LyraReader(source(bytes(15 * 60 + 14)), 30)
+    reader = LyraReader(source(bytes(15 * 60 + 14)), hint(30))
     with pytest.raises(TruncatedError, match="14 bytes in packet 60"):
         reader.read()
 
@@ -100,7 +108,7 @@ def test_a_cut_packet_is_noticed(source):
 @pytest.mark.parametrize("source", [io.BytesIO, Pipe])
 def test_random_access_equals_slicing_the_whole(span, source):
     codes = clip(16, 131)
-    reader = LyraReader(source(packets(codes)), 16)
+    reader = LyraReader(source(packets(codes)), hint(16))
     assert Codes.concat([reader.header.empty(), *reader.between(*span)]) == codes[span[0] : span[1]]
 
 
@@ -129,4 +137,4 @@ def test_other_numbers_of_codebooks_are_refused():
     with pytest.raises(UnsupportedError, match="in 17"):
         LyraWriter(io.BytesIO(), Header.of_codes(clip(17, 1)))
     with pytest.raises(InputError, match="16, 30 or 46"):
-        LyraReader(io.BytesIO(bytes(8)), 17)
+        LyraReader(io.BytesIO(bytes(8)), hint(17))

@@ -64,7 +64,7 @@ def one_thread():
 def encodec_24khz(peer, tmp_path_factory):
     """Upstream's model, and ours: the network and its tensors."""
     peer("transformers")
-    model, path = peers.encodec_peer(seed=1, folder=tmp_path_factory.mktemp("encodec"))
+    model, path = peers.encodec_peer("encodec_24khz", seed=1, folder=tmp_path_factory.mktemp("encodec"))
     network = encodec.network(encodec.ENCODEC_24KHZ)
     return model, network, check(encodec.tensors((path,)), tensor_shapes(network), path.name)
 
@@ -136,10 +136,10 @@ def test_encodec_agrees_with_metas_package(name, tmp_path, peer):
 
 
 DACS = {
-    "16khz": replace(dac.DAC_16KHZ, encoder_width=16, decoder_width=192, dim=256),
-    "24khz": replace(dac.DAC_24KHZ, encoder_width=16, decoder_width=192, dim=256),
-    "44khz": replace(dac.DAC_44KHZ, encoder_width=16, decoder_width=192, dim=256),
-    "44khz_16kbps": replace(dac.DAC_44KHZ_16KBPS, encoder_width=16, decoder_width=192),
+    "16khz": replace(dac.DAC_16KHZ, encoder_dim=16, decoder_dim=192, dim=256),
+    "24khz": replace(dac.DAC_24KHZ, encoder_dim=16, decoder_dim=192, dim=256),
+    "44khz": replace(dac.DAC_44KHZ, encoder_dim=16, decoder_dim=192, dim=256),
+    "44khz_16kbps": replace(dac.DAC_44KHZ_16KBPS, encoder_dim=16, decoder_dim=192),
 }
 
 
@@ -149,10 +149,10 @@ def test_dac_agrees_with_descripts_package(name, tmp_path, peer):
     config = DACS[name]
     make = partial(
         upstream.descript_dac,
-        encoder_dim=config.encoder_width,
+        encoder_dim=config.encoder_dim,
         encoder_rates=list(config.rates),
         latent_dim=config.dim,
-        decoder_dim=config.decoder_width,
+        decoder_dim=config.decoder_dim,
         decoder_rates=list(reversed(config.rates)),
         n_codebooks=config.num_codebooks,
     )

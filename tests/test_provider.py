@@ -13,10 +13,11 @@ from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import Any
 
+import exact
 import numpy as np
 import pytest
 from loopback_hub import COMMIT, LoopbackHub, Reply
-from narrow import narrow, random_weights
+from narrow import narrow
 from numpy.typing import NDArray
 
 import wavcodes
@@ -426,7 +427,7 @@ def test_weights_of_another_network_are_refused(make: Callable[[str], CodecProvi
 
 def test_a_published_repository_of_another_family_is_refused() -> None:
     raises(
-        "holds encodec_24khz; expected a codec of the family snac",
+        "holds encodec_24khz; expected a codec of the family SNAC",
         CodecProvider(SnacConfig("facebook/encodec_24khz")).load(),
     )
 
@@ -558,7 +559,11 @@ def test_every_failure_is_one_of_the_package(
 
 
 def test_the_event_loop_stays_responsive(cache: Cache, tmp_path: Path) -> None:
-    cache.put("facebook/encodec_24khz", "model.safetensors", random_weights("encodec_24khz", tmp_path / "wide"))
+    cache.put(
+        "facebook/encodec_24khz",
+        "model.safetensors",
+        exact.weights(registry.checkpoint("encodec_24khz").network(), tmp_path),
+    )
     codec = CodecProvider(cache.config(EncodecConfig()), threads=1)
 
     async def main() -> list[float]:
@@ -614,7 +619,11 @@ asyncio.run(main())
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="reads Linux's /proc")
 @pytest.mark.parametrize("how", ["loaded", "used"])
 def test_unload_gives_the_memory_back(cache: Cache, tmp_path: Path, how: str) -> None:
-    cache.put("facebook/encodec_24khz", "model.safetensors", random_weights("encodec_24khz", tmp_path / "wide"))
+    cache.put(
+        "facebook/encodec_24khz",
+        "model.safetensors",
+        exact.weights(registry.checkpoint("encodec_24khz").network(), tmp_path),
+    )
     client = subprocess.run(
         [sys.executable, "-c", _MEMORY, str(cache.folder), COMMIT, how],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},

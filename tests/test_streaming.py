@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Any, NoReturn
 
 import exact
 import numpy as np
@@ -94,6 +95,33 @@ def test_delays(own: Codec, small: Codec) -> None:
     # Both encoders are causal; the own codec's decoder is one frame late.
     assert (own.stream_encoder().delay, own.stream_decoder().delay) == (0, 320)
     assert (small.stream_encoder().delay, small.stream_decoder().delay) == (0, 0)
+
+
+@pytest.mark.parametrize("name", exact.SMALL)
+def test_the_delay_is_the_longest_wait(name: str, tmp_path: Path) -> None:
+    codec = Codec(*exact.small(name, tmp_path))
+    spec, framing = codec.spec, codec.spec.framing()
+    hop, step = spec.hop_length, framing.step_samples
+    encoder, decoder = codec.stream_encoder(), codec.stream_decoder()
+    total = (12 + 2 * decoder.delay // step) * step + encoder.delay
+    audio, frames, given, waits, lags = exact.clip(spec, total), 0, 0, [], []
+    parts = []
+    for pushed in range(1, total + 1):
+        part = encoder.push(audio[:, pushed - 1 : pushed])
+        for frame in range(frames, frames + part.num_frames):
+            segment, within = divmod(frame, framing.step_frames)
+            waits.append(pushed - segment * step - (within + 1) * hop)
+        frames += part.num_frames
+        if part.num_frames:
+            parts.append(part)
+    for n, part in enumerate(parts, start=1):
+        given += decoder.push(part).shape[1]
+        lags.append(sum(each.extent for each in parts[:n]) - given)
+    running = len(waits) // 2 // framing.step_frames * framing.step_frames  # behind what the start of a signal costs
+    assert max(waits[running:]) == encoder.delay
+    # Within a step, codes come together, and the sound of a segmented codec comes up to its next segment.
+    expected = 0 if spec.segment else decoder.delay
+    assert max(lags[len(lags) // 2 :]) == expected
 
 
 def test_delays_of_lyra(shared: Path) -> None:
@@ -283,3 +311,49 @@ def test_a_stream_outlives_its_codec() -> None:
     audio = exact.signal(2_000)
     codes = Codes.concat([encoder.push(audio), encoder.flush()])
     assert codes == wavcodes.load("wavcodes_16khz").encode(audio, 16_000)
+
+
+# ---- what failed once
+
+
+@pytest.mark.parametrize("name", ["encodec", "encodec_segments", "mimi"])
+def test_a_stream_that_failed_takes_no_more(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    codec = Codec(*exact.small(name, tmp_path))
+    audio = exact.clip(codec.spec, 4000)
+    codes = codec.encode(audio, codec.spec.sample_rate)
+    encoder, decoder = codec.stream_encoder(), codec.stream_decoder()
+
+    def fails(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(codec._engine, "quantize", fails)
+        patch.setattr(codec._engine, "dequantize", fails)
+        with pytest.raises(KeyboardInterrupt):
+            encoder.push(audio)
+        with pytest.raises(KeyboardInterrupt):
+            decoder.push(codes)
+    for again in (lambda: encoder.push(audio), encoder.flush, lambda: decoder.push(codes), decoder.flush):
+        with pytest.raises(InputError, match="this stream has failed before"):
+            again()
+
+
+def test_segments_are_for_one_thread_at_a_time(tmp_path: Path) -> None:
+    codec = Codec(*exact.small("encodec_segments", tmp_path))
+    encoder, audio = codec.stream_encoder(), exact.clip(codec.spec, 4000)
+    inside, leave = threading.Event(), threading.Event()
+    encode = codec._engine.quantize
+
+    def waits(*arguments: Any) -> Any:
+        inside.set()
+        leave.wait(10)
+        return encode(*arguments)
+
+    codec._engine.quantize = waits  # type: ignore[method-assign]
+    thread = threading.Thread(target=lambda: encoder.push(audio))
+    thread.start()
+    inside.wait(10)
+    with pytest.raises(InputError, match="in use by another thread"):
+        encoder.push(audio)
+    leave.set()
+    thread.join()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from wavcodes.errors import CodecError, ModelError
 from wavcodes.weights import Tensors, read
-from wavcodes.weights.unpickle import unpickle
+from wavcodes.weights.pickled import unpickle
 
 Peer = Callable[[str], ModuleType]
 LAYOUTS = pytest.mark.parametrize("archive", [True, False], ids=["archive", "sequence"])

@@ -40,6 +40,16 @@ def meta_encodec(
         return model.EncodecModel(encoder, decoder, quantizer, [], 24_000, channels).eval()
 
 
+def meta_module(name: str) -> Any:
+    """The module `name` of encodec, such as `compress`.
+
+    Raises:
+        ImportError: encodec is not installed.
+    """
+    with _stand_ins(torchaudio=ModuleType("torchaudio")):
+        return importlib.import_module(f"encodec.{name}")
+
+
 def descript_dac(**widths: Any) -> Any:
     """A `dac.DAC`, in evaluation mode, with these arguments for its constructor.
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from typing import TypeVar, cast, overload
 
 import numpy as np
@@ -12,7 +11,7 @@ from . import graph, registry, weights
 from .audio import check_audio
 from .codes import Codes
 from .engines.native import Engine, resolve_threads
-from .engines.segments import encoder
+from .engines.segments import delays, encoder
 from .errors import InputError
 from .framing import whole_number
 from .spec import CodecSpec
@@ -73,14 +72,10 @@ class Codec:
             checkpoint.tensors(paths), graph.tensor_shapes(network), ", ".join(path.name for path in paths)
         )
         self.weights_digest = weights.digest(tensors)
+        needed = graph.tensor_shapes(network, parts)
+        tensors = {name: tensors.pop(name) for name in needed}
         self._engine = Engine(network, tensors, parts)
-        step = self.spec.framing().step_frames * self.spec.hop_length
-        if self.spec.segment:
-            self._encoder_delay = step - self.spec.hop_length
-            self._decoder_delay = self.spec.segment.length - self.spec.segment.stride
-        else:
-            self._encoder_delay = graph.delay(network.encoder) + step - self.spec.hop_length
-            self._decoder_delay = graph.delay(network.decoder, Fraction(self.spec.hop_length))
+        self._encoder_delay, self._decoder_delay = delays(network, self.spec.framing())
 
     def __repr__(self) -> str:
         return f"Codec({self.spec.name}, {self.spec.sample_rate} Hz, {self.spec.num_codebooks} codebooks)"
@@ -215,8 +210,8 @@ class Codec:
 
         Args:
             noise_seed: As for `decode`.
-            first_sample: Where in its signal the first codes stand, a multiple of the hop length: a stream that begins
-                there gets the noise that a decoder adds there.
+            first_sample: Where in its signal the first codes stand, a multiple of `spec.framing().step_samples`: a
+                stream that begins there gets the noise that a decoder adds there.
             threads: Threads to use.
 
         Raises:
@@ -224,8 +219,9 @@ class Codec:
         """
         if noise_seed is not None and not 0 <= whole_number("noise_seed", noise_seed) < 1 << 64:
             raise InputError(f"expected a noise_seed of 0 ..< 2^64 or None, got {noise_seed}")
-        if whole_number("first_sample", first_sample) < 0 or first_sample % self.spec.hop_length:
-            raise InputError(f"expected a first_sample of 0 or a multiple of {self.spec.hop_length}, got {first_sample}")
+        step = self.spec.framing().step_samples
+        if not 0 <= whole_number("first_sample", first_sample) < 1 << 63 or first_sample % step:
+            raise InputError(f"expected a first_sample of 0 or a multiple of {step}, got {first_sample}")
         return StreamDecoder(
             self.spec, self._engine, self._decoder_delay, self._threads(threads), noise_seed, first_sample
         )

@@ -19,6 +19,9 @@ from .spec import CodecSpec
 Scales = Sequence[float] | NDArray[np.floating[Any]]
 
 
+_LOUDEST = 1e6  # a scale is the root mean square of a segment, which is below one; what is decoded must stay finite
+
+
 def integers(values: ArrayLike) -> NDArray[Any]:
     """`values` as an array; what is ragged is an InputError."""
     try:
@@ -59,7 +62,7 @@ class Codes:
         lengths = {len(book) * stride for book, stride in zip(self.books, self.strides, strict=True)}
         if len(lengths) != 1:
             raise InputError(
-                f"expected books of equal duration, got {[len(b) for b in self.books]} codes at {self.strides = }"
+                f"expected books of equal duration, got {[len(b) for b in self.books]} codes at strides of {self.strides}"
             )
         self._check_segments()
         if not 0 <= self.num_samples <= self.framing.capacity(self.num_frames, self.segments):
@@ -92,9 +95,10 @@ class Codes:
                 scales = np.array(self.scales, np.float64).astype(np.float32)
         except (TypeError, ValueError):
             raise InputError(f"expected scales as floats, got {self.scales!r}") from None
-        if scales.shape != (len(self.segments),) or not np.all((scales > 0) & (scales < np.inf)):
+        if scales.shape != (len(self.segments),) or not np.all((scales > 0) & (scales <= _LOUDEST)):
             raise InputError(
-                f"expected one scale for each of {len(self.segments)} segments, finite and above 0, got {self.scales!r}"
+                f"expected one scale for each of {len(self.segments)} segments, above 0 and at most {_LOUDEST:g}, "
+                f"got {self.scales!r}"
             )
         scales.flags.writeable = False
         object.__setattr__(self, "scales", scales)
@@ -340,8 +344,14 @@ class Codes:
         if copy is False:
             raise InputError("the codebooks lie apart: an array of all of them is always a copy")
         if set(self.strides) != {1}:
-            raise InputError(f"books of {self.strides = } form no (K, T) array; use codes.books or codes.to_flat()")
+            raise InputError(
+                f"books of strides {self.strides} form no (K, T) array; use codes.books or codes.to_flat()"
+            )
         return np.stack(self.books).astype(dtype or self.books[0].dtype, copy=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Through the constructor, whose checks a copy or what was pickled must not get around.
+        return type(self), (self.framing, self.books, self.num_samples, self.segments, self.scales)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Codes):

@@ -24,14 +24,14 @@ def _tables() -> tuple[NDArray[np.uint32], list[list[int]]]:
     return np.stack(rows), [rows[0].tolist()] + [rows[_STRETCH - 1 - place].tolist() for place in range(4)]
 
 
-def crc32c(data: bytes) -> int:
-    """Checksum of `data`.
+def crc32c(data: bytes, before: int = 0) -> int:
+    """Checksum of `data`, or of what has the checksum `before` and `data` behind it.
 
     The register is linear over exclusive-or: the share of each stretch is found for all of them at once, by looking
     up every byte in the table for its distance from the end, and only four look-ups a stretch remain in sequence.
     """
     tables, (byte_table, first, second, third, fourth) = _tables()
-    crc = 0xFFFFFFFF
+    crc = before ^ 0xFFFFFFFF
     head = len(data) % _STRETCH
     for byte in data[:head]:
         crc = byte_table[(crc ^ byte) & 255] ^ (crc >> 8)

@@ -59,6 +59,23 @@ def write_all(file: BinaryIO, data: bytes, name: str | None = None) -> None:
             rest = rest[file.write(rest) :]
 
 
+def check_space(file: BinaryIO) -> None:
+    """Writes one byte behind the end of a file on disk, and takes it back. Libraries and programs that were to write it
+    may not tell what the system's error was, or nothing at all; but then this byte finds no place either.
+
+    Raises:
+        ResourceError: It finds none.
+    """
+    descriptor = file.fileno()
+    try:
+        file.flush()  # what is written later would go behind this byte
+        end = os.lseek(descriptor, 0, os.SEEK_END)
+        os.write(descriptor, b"\0")
+        os.ftruncate(descriptor, end)
+    except OSError as error:
+        raise ResourceError(f"cannot write audio: {error.strerror}; free some space, or write elsewhere") from error
+
+
 @contextmanager
 def open_input(source: str | os.PathLike[str] | BinaryIO) -> Iterator[BinaryIO]:
     """The open file `source`, or the file at the path `source`, closed at the end.

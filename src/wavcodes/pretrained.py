@@ -11,7 +11,7 @@ the caller to remember.
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,12 +32,14 @@ class Pretrained(ABC, Generic[Tokens]):
 
     Attributes:
         codec: The loaded `Codec`, for all that arrays cannot say.
+        family: Name of the family.
     """
 
+    family: ClassVar[str]
+
     def __init__(self, codec: Codec) -> None:
-        family = type(self).__name__
         if codec.spec not in _family(type(self)):
-            raise InputError(f"expected a codec of {family}, got {codec.spec.name}; {_choices(type(self))}")
+            raise InputError(f"expected a codec of {self.family}, got {codec.spec.name}; {_choices(type(self))}")
         self.codec = codec
 
     @classmethod
@@ -57,7 +59,7 @@ class Pretrained(ABC, Generic[Tokens]):
         """
         spec = registry.spec(name)
         if spec not in _family(cls):
-            raise InputError(f"expected a codec of {cls.__name__}, got {name!r}; {_choices(cls)}")
+            raise InputError(f"expected a codec of {cls.family}, got {name!r}; {_choices(cls)}")
         return cls(load(spec.name, weights, threads))
 
     @property
@@ -186,17 +188,25 @@ class _OneRate(Pretrained[NDArray[np.int64]]):
 class EnCodec(_OneRate):
     """EnCodec (Meta): `encodec-24khz` and its relatives; tokens are `(B, K, T)`."""
 
+    family = "EnCodec"
+
 
 class DAC(_OneRate):
     """Descript Audio Codec: `dac-44khz` and its relatives; tokens are `(B, K, T)`."""
+
+    family = "DAC"
 
 
 class Mimi(_OneRate):
     """Mimi (Kyutai): `mimi`; tokens are `(B, K, T)`."""
 
+    family = "Mimi"
+
 
 class SNAC(Pretrained[list[NDArray[np.int64]]]):
     """SNAC: `snac-24khz` and its relatives; tokens are a list of one array `(B, T / stride)` for each book."""
+
+    family = "SNAC"
 
     def _packed(self, books: list[NDArray[np.int64]]) -> list[NDArray[np.int64]]:
         return books
@@ -211,9 +221,9 @@ class SNAC(Pretrained[list[NDArray[np.int64]]]):
         return books
 
 
-def _family(cls: type) -> tuple[CodecSpec, ...]:
-    return registry.family(cls.__name__.lower())
+def _family(cls: type[Pretrained[Any]]) -> tuple[CodecSpec, ...]:
+    return registry.family(cls.family)
 
 
-def _choices(cls: type) -> str:
+def _choices(cls: type[Pretrained[Any]]) -> str:
     return f"there are: {', '.join(spec.name for spec in _family(cls))}"

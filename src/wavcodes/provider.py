@@ -58,7 +58,7 @@ class CodecProvider:
 
     def __init__(self, config: ProviderConfig, threads: int | None = None) -> None:
         self.config = config
-        self.id = f"{config.family}:{config.repo_id}"
+        self.id = f"{config.family.lower()}:{config.repo_id}"
         self._threads = threads
         self._spec = registry.published_in(config.repo_id)
         self._lock = threading.Lock()

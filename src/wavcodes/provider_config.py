@@ -4,7 +4,7 @@ import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from . import registry, weights
 from .errors import FormatError, InputError, ResourceError, UnsupportedError
@@ -27,8 +27,10 @@ class ProviderConfig:
             registry does not know the repository.
         cpu_only: Never use an accelerator. The native engine has none, so far, and runs on the CPU either way.
         cache_dir: Folder to use as the hub's cache instead of the usual one.
+        family: Name of the family, such as `SNAC`.
     """
 
+    family: ClassVar[str]
     repo_id: str
     revision: str | None = None
     weights_filename: str = "model.safetensors"
@@ -36,16 +38,12 @@ class ProviderConfig:
     cpu_only: bool = False
     cache_dir: str | os.PathLike[str] | None = None
 
-    @property
-    def family(self) -> str:
-        """Name of the family, such as `snac`."""
-        return type(self).__name__.removesuffix("Config").lower()
-
 
 @dataclass(frozen=True)
 class EncodecConfig(ProviderConfig):
     """EnCodec; 24 kHz by default."""
 
+    family: ClassVar[str] = "EnCodec"
     repo_id: str = "facebook/encodec_24khz"
 
 
@@ -53,6 +51,7 @@ class EncodecConfig(ProviderConfig):
 class DacConfig(ProviderConfig):
     """Descript Audio Codec; 44.1 kHz by default."""
 
+    family: ClassVar[str] = "DAC"
     repo_id: str = "descript/dac_44khz"
 
 
@@ -60,6 +59,7 @@ class DacConfig(ProviderConfig):
 class SnacConfig(ProviderConfig):
     """SNAC; 24 kHz by default."""
 
+    family: ClassVar[str] = "SNAC"
     repo_id: str = "hubertsiuzdak/snac_24khz"
     weights_filename: str = "pytorch_model.bin"
 
@@ -68,6 +68,7 @@ class SnacConfig(ProviderConfig):
 class MimiConfig(ProviderConfig):
     """Mimi, by Kyutai."""
 
+    family: ClassVar[str] = "Mimi"
     repo_id: str = "kyutai/mimi"
 
 

@@ -14,6 +14,15 @@ from .weights import Tensors
 
 DEFAULT_CODEC = "wavcodes_16khz"
 
+FOR_SUFFIX = {
+    ".ecdc": "encodec_24khz",
+    ".snac": "snac_24khz",
+    ".dac": "dac_44khz",
+    ".nac": DEFAULT_CODEC,
+    ".lyra": "lyra_v2",
+}
+"""The codec that a file name's suffix stands for where nothing else says which."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -35,73 +44,6 @@ _LYRA = "https://raw.githubusercontent.com/google/lyra/c2395ffa8d32e0a0447c4ba53
 _DAC = "https://github.com/descriptinc/descript-audio-codec/releases/download"
 
 _CHECKPOINTS = (
-    Checkpoint(
-        CodecSpec(
-            name="encodec_24khz",
-            description="Meta EnCodec, general audio, causal",
-            sample_rate=24_000,
-            channels=1,
-            hop_length=320,
-            num_codebooks=32,
-            codebook_size=1024,
-            bandwidths=(1.5, 3.0, 6.0, 12.0, 24.0),
-            default_bandwidth=6.0,
-            strides=(1,) * 32,
-            weights=WeightSource(
-                repo="facebook/encodec_24khz",
-                revision="c1dbe2ae3f1de713481a3b3e7c47f357092ee040",
-                files=(
-                    WeightFile(
-                        "model.safetensors",
-                        sha256="37a7cb100f71a29e6c1d815aca8666a1d7ea8885ebe44c306c751a5103559d57",
-                        size=93_119_608,
-                    ),
-                ),
-                licence="not stated by the publisher; treat as CC-BY-NC-4.0",
-            ),
-        ),
-        partial(encodec.network, encodec.ENCODEC_24KHZ),
-        encodec.tensors,
-    ),
-    Checkpoint(
-        CodecSpec(
-            name="lyra_v2",
-            description="Google Lyra v2 (SoundStream), speech",
-            sample_rate=16_000,
-            channels=1,
-            hop_length=320,
-            num_codebooks=46,
-            codebook_size=16,
-            bandwidths=(3.2, 6.0, 9.2),
-            default_bandwidth=6.0,
-            strides=(1,) * 46,
-            weights=WeightSource(
-                files=(
-                    WeightFile(
-                        "soundstream_encoder.tflite",
-                        sha256="6110a3f31ea11a46af8686042bce725b2f0da91b5e88e3cbbed004288698ee53",
-                        size=2_748_716,
-                        url=f"{_LYRA}/soundstream_encoder.tflite",
-                    ),
-                    WeightFile(
-                        "quantizer.tflite",
-                        sha256="38c19c60376e6bcae416c41d486244227afb77542771c207dbee8d8e6d7f59bc",
-                        size=518_396,
-                        url=f"{_LYRA}/quantizer.tflite",
-                    ),
-                    WeightFile(
-                        "lyragan.tflite",
-                        sha256="4f2a308913e16c490e8736029ad024fb4badb0adc2c5e2f398a1532418590ec1",
-                        size=2_759_268,
-                        url=f"{_LYRA}/lyragan.tflite",
-                    ),
-                ),
-                licence="Apache-2.0",
-            ),
-        ),
-        lyra.network,
-        lyra.tensors,
-    ),
     Checkpoint(
         CodecSpec(
             name="wavcodes_16khz",
@@ -129,6 +71,34 @@ _CHECKPOINTS = (
         ),
         partial(wavcodes.network, wavcodes.WAVCODES_16KHZ),
         wavcodes.tensors,
+    ),
+    Checkpoint(
+        CodecSpec(
+            name="encodec_24khz",
+            description="Meta EnCodec, general audio, causal",
+            sample_rate=24_000,
+            channels=1,
+            hop_length=320,
+            num_codebooks=32,
+            codebook_size=1024,
+            bandwidths=(1.5, 3.0, 6.0, 12.0, 24.0),
+            default_bandwidth=6.0,
+            strides=(1,) * 32,
+            weights=WeightSource(
+                repo="facebook/encodec_24khz",
+                revision="c1dbe2ae3f1de713481a3b3e7c47f357092ee040",
+                files=(
+                    WeightFile(
+                        "model.safetensors",
+                        sha256="37a7cb100f71a29e6c1d815aca8666a1d7ea8885ebe44c306c751a5103559d57",
+                        size=93_119_608,
+                    ),
+                ),
+                licence="not stated by the publisher; treat as CC-BY-NC-4.0",
+            ),
+        ),
+        partial(encodec.network, encodec.ENCODEC_24KHZ),
+        encodec.tensors,
     ),
     Checkpoint(
         CodecSpec(
@@ -336,8 +306,8 @@ _CHECKPOINTS = (
             hop_length=384,
             num_codebooks=4,
             codebook_size=4096,
-            bandwidths=(0.12, 0.38, 0.88, 1.88),
-            default_bandwidth=1.88,
+            bandwidths=(0.125, 0.375, 0.875, 1.875),
+            default_bandwidth=1.875,
             strides=(8, 4, 2, 1),
             causal=False,
             frame_multiple=32,
@@ -411,7 +381,46 @@ _CHECKPOINTS = (
             ),
         ),
         partial(mimi.network, mimi.MIMI),
-        mimi.tensors,
+        partial(mimi.tensors, mimi.MIMI),
+    ),
+    Checkpoint(
+        CodecSpec(
+            name="lyra_v2",
+            description="Google Lyra v2 (SoundStream), speech",
+            sample_rate=16_000,
+            channels=1,
+            hop_length=320,
+            num_codebooks=46,
+            codebook_size=16,
+            bandwidths=(3.2, 6.0, 9.2),
+            default_bandwidth=6.0,
+            strides=(1,) * 46,
+            weights=WeightSource(
+                files=(
+                    WeightFile(
+                        "soundstream_encoder.tflite",
+                        sha256="6110a3f31ea11a46af8686042bce725b2f0da91b5e88e3cbbed004288698ee53",
+                        size=2_748_716,
+                        url=f"{_LYRA}/soundstream_encoder.tflite",
+                    ),
+                    WeightFile(
+                        "quantizer.tflite",
+                        sha256="38c19c60376e6bcae416c41d486244227afb77542771c207dbee8d8e6d7f59bc",
+                        size=518_396,
+                        url=f"{_LYRA}/quantizer.tflite",
+                    ),
+                    WeightFile(
+                        "lyragan.tflite",
+                        sha256="4f2a308913e16c490e8736029ad024fb4badb0adc2c5e2f398a1532418590ec1",
+                        size=2_759_268,
+                        url=f"{_LYRA}/lyragan.tflite",
+                    ),
+                ),
+                licence="Apache-2.0",
+            ),
+        ),
+        lyra.network,
+        lyra.tensors,
     ),
 )
 
@@ -445,8 +454,8 @@ def checkpoint(name: str) -> Checkpoint:
 
 
 def family(name: str) -> tuple[CodecSpec, ...]:
-    """Facts of all codecs whose names begin with that of a family, such as `encodec`."""
-    return tuple(entry.spec for entry in _CHECKPOINTS if entry.spec.name.partition("_")[0] == name)
+    """Facts of all codecs of a family, such as `EnCodec`: those whose names begin with it, in lower case."""
+    return tuple(entry.spec for entry in _CHECKPOINTS if entry.spec.name.partition("_")[0] == name.lower())
 
 
 def published_in(repo: str) -> CodecSpec | None:

@@ -1,6 +1,7 @@
 """Facts of one published checkpoint: they need no download, no weights and no engine."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from .errors import InputError
 from .framing import Framing, Segment, whole_number
@@ -87,17 +88,7 @@ class CodecSpec:
             InputError: There are not so many codebooks.
         """
         count = self.num_codebooks if num_codebooks is None else self.resolve_codebooks(num_codebooks=num_codebooks)
-        return Framing(
-            codec=self.name,
-            sample_rate=self.sample_rate,
-            channels=self.channels,
-            hop_length=self.hop_length,
-            codebook_size=self.codebook_size,
-            strides=self.strides[:count],
-            tail_frames=self.tail_frames,
-            frame_multiple=self.frame_multiple,
-            segment=self.segment,
-        )
+        return _framing(self, count)
 
     @property
     def frame_rate(self) -> float:
@@ -142,3 +133,18 @@ class CodecSpec:
             raise InputError(f"{self.name} has bandwidths of {choices} kbps, got {bandwidth = }; choose one of these")
         counts = range(1, self.num_codebooks + 1)
         return min(counts, key=lambda count: (abs(self.bandwidth(count) - chosen), count))
+
+
+@cache
+def _framing(spec: CodecSpec, num_codebooks: int) -> Framing:
+    return Framing(
+        codec=spec.name,
+        sample_rate=spec.sample_rate,
+        channels=spec.channels,
+        hop_length=spec.hop_length,
+        codebook_size=spec.codebook_size,
+        strides=spec.strides[:num_codebooks],
+        tail_frames=spec.tail_frames,
+        frame_multiple=spec.frame_multiple,
+        segment=spec.segment,
+    )

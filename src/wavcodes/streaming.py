@@ -1,5 +1,9 @@
 """Sessions: one signal that comes and goes in pieces of any size. The results do not depend on the pieces."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -11,7 +15,28 @@ from .errors import InputError
 from .spec import CodecSpec
 
 
-class StreamEncoder:
+class _Session:
+    """What one signal may do next: only one thread at a time works on it, and nothing after its end or a failure."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._over = ""
+
+    @contextmanager
+    def _turn(self, last: bool = False) -> Iterator[None]:
+        if not self._lock.acquire(blocking=False):
+            raise InputError("this stream is in use by another thread; give each thread its own")
+        try:
+            if self._over:
+                raise InputError(f"this stream has {self._over}; start a new one")
+            self._over = "failed before"
+            yield
+            self._over = "been flushed" if last else ""
+        finally:
+            self._lock.release()
+
+
+class StreamEncoder(_Session):
     """Audio in, codes out, for one signal. Made by `Codec.stream_encoder`.
 
     Attributes:
@@ -20,6 +45,7 @@ class StreamEncoder:
     """
 
     def __init__(self, spec: CodecSpec, engine: Engine, num_codebooks: int, delay: int, threads: int) -> None:
+        super().__init__()
         self.delay = delay
         self._spec = spec
         self._framing = spec.framing(num_codebooks)
@@ -42,14 +68,16 @@ class StreamEncoder:
             InputError: The audio is not what the codec takes, or the stream has been flushed.
         """
         chunk = check_chunk(audio, self._spec)
-        latent = self._stream.push(np.ascontiguousarray(chunk.T), self._threads)
-        self._pushed += chunk.shape[1]
-        return self._codes(latent, ended=False)
+        with self._turn():
+            latent = self._stream.push(np.ascontiguousarray(chunk.T), self._threads)
+            self._pushed += chunk.shape[1]
+            return self._codes(latent, ended=False)
 
     def flush(self) -> Codes:
         """Ends the signal: the codes of its last, incomplete frames."""
-        latent = self._stream.flush(self._threads)
-        return self._codes(latent if self._pushed else Latent(latent.rows[:0]), ended=True)  # no samples have no frames
+        with self._turn(last=True):
+            latent = self._stream.flush(self._threads)
+            return self._codes(latent if self._pushed else Latent(latent.rows[:0]), ended=True)  # no samples, no frames
 
     def _codes(self, latent: Latent, ended: bool) -> Codes:
         books = self._engine.quantize(latent.rows, self._framing.num_codebooks, self._threads)
@@ -60,7 +88,7 @@ class StreamEncoder:
         return Codes(self._framing, tuple(books), num_samples, latent.segments, latent.scales)
 
 
-class StreamDecoder:
+class StreamDecoder(_Session):
     """Codes in, audio out, for one signal. Made by `Codec.stream_decoder`.
 
     Attributes:
@@ -72,6 +100,7 @@ class StreamDecoder:
     def __init__(
         self, spec: CodecSpec, engine: Engine, delay: int, threads: int, noise_seed: int | None, first_sample: int
     ) -> None:
+        super().__init__()
         self.delay = delay
         self._spec = spec
         self._engine = engine
@@ -80,7 +109,7 @@ class StreamDecoder:
         self._num_codebooks = 0
         self._announced = 0  # samples that the codes pushed so far stand for
         self._given = 0
-        self._over = False  # a part with fewer samples than its frames hold has been the last
+        self._ended = False  # a part with fewer samples than its frames hold has been the last
         self._early = np.zeros((0, spec.channels), np.float32)  # audio beyond what was announced
 
     def push(self, codes: Codes) -> NDArray[np.float32]:
@@ -99,22 +128,24 @@ class StreamDecoder:
         check_codec(codes, self._spec)
         if self._num_codebooks and codes.num_codebooks != self._num_codebooks:
             raise InputError(f"this stream began with {self._num_codebooks} codebooks, got {codes.num_codebooks}")
-        if self._over and codes.num_samples:
+        if self._ended and codes.num_samples:
             raise InputError(
                 "the codes pushed before ended the signal, for their last frames were not full; start a new stream for "
                 "another signal, or state the num_samples of each part of this one"
             )
-        latent = Latent(self._engine.dequantize(codes.books, self._threads), codes.segments, codes.scales)
-        audio = self._stream.push(latent, self._threads)
-        self._num_codebooks = codes.num_codebooks
-        self._announced += codes.num_samples
-        self._over = codes.ends_signal
-        return self._give(audio)
+        with self._turn():
+            latent = Latent(self._engine.dequantize(codes.books, self._threads), codes.segments, codes.scales)
+            audio = self._stream.push(latent, self._threads)
+            self._num_codebooks = codes.num_codebooks
+            self._announced += codes.num_samples
+            self._ended = codes.ends_signal
+            return self._give(audio)
 
     def flush(self) -> NDArray[np.float32]:
         """Ends the signal: the rest of its audio. With all codes pushed, the total is exactly `num_samples` long."""
-        self._over = False  # from here on it is the flush that refuses more
-        return self._give(self._stream.flush(self._threads))
+        with self._turn(last=True):
+            self._ended = False  # from here on it is the flush that refuses more
+            return self._give(self._stream.flush(self._threads))
 
     def _give(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         if len(self._early):

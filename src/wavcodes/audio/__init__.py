@@ -4,9 +4,10 @@ Audio is float32 in [-1, 1], `(samples,)` or `(channels, samples)`. Nothing is r
 take is an error that names the function to call. Only this package knows soundfile and soxr.
 """
 
+from .loudness import loudness
 from .reader import BLOCK_SAMPLES, AudioReader
 from .signals import StreamResampler, check_audio, check_chunk, resample, resampled_length, to_channels, to_mono
-from .writer import SUFFIXES, AudioWriter
+from .writer import SUFFIXES, AudioWriter, written_rate
 
 __all__ = [
     "BLOCK_SAMPLES",
@@ -16,8 +17,10 @@ __all__ = [
     "StreamResampler",
     "check_audio",
     "check_chunk",
+    "loudness",
     "resample",
     "resampled_length",
     "to_channels",
     "to_mono",
+    "written_rate",
 ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError, InputError, TruncatedError
 from ..files import open_input, read_up_to, write_all
+from . import ffmpeg
 from .lengths import check_length
 from .signals import RATES, check_values
 
@@ -21,7 +22,8 @@ BLOCK_SAMPLES = 1 << 16
 
 
 class AudioReader:
-    """An audio file in blocks: WAV, FLAC, OGG, Opus, MP3, AIFF and whatever else libsndfile reads.
+    """An audio file in blocks: WAV, FLAC, OGG, Opus, MP3, AIFF and whatever else libsndfile reads; AAC, M4A, WMA and
+    sound in MP4, MKV, WEBM, AVI or FLV through FFmpeg, which decodes them to a temporary file first.
 
     A pipe, or a file object in memory, is first copied to a temporary file: the formats need to seek, and libsndfile
     is given a descriptor, for where it calls back into Python, a Ctrl-C is lost. A context manager.
@@ -39,13 +41,14 @@ class AudioReader:
         InputError: There is no such file, or it holds no audio.
         FormatError: It is not audio in a format that can be read.
         TruncatedError: It is a WAV, W64, AIFF, CAF or AU that ends before the audio that it announces.
+        UnsupportedError: It needs FFmpeg, which is not there.
         ResourceError: It cannot be read or copied.
     """
 
     def __init__(self, source: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> None:
         self.name = name or str(source if isinstance(source, str | os.PathLike) else getattr(source, "name", "audio"))
         with ExitStack() as stack:
-            self._sound = _open(_on_disk(stack.enter_context(open_input(source)), stack), self.name)
+            self._sound = _open(_on_disk(stack.enter_context(open_input(source)), stack), self.name, stack)
             stack.callback(self._sound.close)
             self.sample_rate = int(self._sound.samplerate)
             self.channels = int(self._sound.channels)
@@ -113,24 +116,37 @@ def _on_disk(file: BinaryIO, stack: ExitStack) -> BinaryIO:
         file.fileno()
         if file.seekable():
             return file
+    if file.seekable():
+        file.seek(0)
+    spool, where = _spool(stack)
+    while data := read_up_to(file, 1 << 20):
+        write_all(spool, data, where)
+    return spool
+
+
+def _spool(stack: ExitStack) -> tuple[BinaryIO, str]:
+    """A temporary file, and what messages call it."""
     import tempfile  # takes 10 ms, and is seldom needed
 
     # Without a buffer, so that a full disk is found here and not when it is flushed.
     spool = cast(BinaryIO, tempfile.TemporaryFile(prefix="wavcodes-", buffering=0))  # noqa: SIM115  (the stack closes it)
-    stack.enter_context(spool)
-    if file.seekable():
-        file.seek(0)
-    while data := read_up_to(file, 1 << 20):
-        write_all(spool, data, f"a temporary file in {tempfile.gettempdir()}")
-    return spool
+    return stack.enter_context(spool), f"a temporary file in {tempfile.gettempdir()}"
 
 
-def _open(file: BinaryIO, name: str) -> Any:
+def _open(file: BinaryIO, name: str, stack: ExitStack) -> Any:
     import soundfile
 
     check_length(file, name)
     file.seek(0)
     start = read_up_to(file, 12)
+    if (demuxer := ffmpeg.recognise(start)) is not None:
+        spool, _ = _spool(stack)
+        raw = ffmpeg.decode(file, name, demuxer, spool)
+        descriptor = os.dup(spool.fileno())
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return soundfile.SoundFile(
+            descriptor, "r", raw.sample_rate, raw.channels, "FLOAT", endian=raw.order, format="RAW"
+        )
     descriptor = os.dup(file.fileno())
     os.lseek(descriptor, 0, os.SEEK_SET)
     try:

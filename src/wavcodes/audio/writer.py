@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, ResourceError, UnsupportedError
-from ..files import write_all
+from ..files import check_space, write_all
+from . import ffmpeg
 
 _FORMATS = {
     ".flac": ("FLAC", "PCM_16"),
@@ -21,12 +22,22 @@ _FORMATS = {
     ".mp3": ("MP3", "MPEG_LAYER_III"),
 }
 
-SUFFIXES = (".wav", *_FORMATS)
+SUFFIXES = (".wav", *_FORMATS, *ffmpeg.FORMATS)
 """Suffixes of the audio files that `AudioWriter` writes."""
 
 
+_OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
+
+
+def written_rate(suffix: str, sample_rate: int) -> int:
+    """The rate in Hz at which audio of `sample_rate` is written: its own, but in Opus, which has five, the next."""
+    if suffix.lower() != ".opus":
+        return sample_rate
+    return next((rate for rate in _OPUS_RATES if rate >= sample_rate), _OPUS_RATES[-1])
+
+
 class AudioWriter:
-    """Writes 16-bit WAV or FLAC, or OGG (Vorbis), Opus or MP3. A context manager.
+    """Writes 16-bit WAV or FLAC, OGG (Vorbis), Opus or MP3, and by FFmpeg M4A, MP4, MKA and AAC. A context manager.
 
     A sample `x` becomes `round(32768 x)`, so 16-bit audio that was read as floats comes back bit for bit; what lies
     beyond [-1, 1] is clipped and counted. A WAV may go into a pipe: if its length is not given beforehand, it is marked
@@ -43,7 +54,8 @@ class AudioWriter:
         clipped: Samples clipped so far, in all channels together.
 
     Raises:
-        UnsupportedError: The format cannot hold that, or cannot be written to this kind of file.
+        UnsupportedError: The format cannot hold that, or cannot be written to this kind of file, or needs FFmpeg, which
+            is not there.
         ResourceError: The disk is full, or writing fails otherwise.
     """
 
@@ -52,11 +64,14 @@ class AudioWriter:
     ) -> None:
         self.clipped = 0
         self._channels = channels
-        self._sink: _Sink
+        self._sink: ffmpeg.Sink
         if suffix.lower() == ".wav":
             self._sink = _Wav(file, sample_rate, channels, num_samples)
         elif suffix.lower() in _FORMATS:
             self._sink = _SoundFile(file, suffix.lower(), sample_rate, channels)
+        elif suffix.lower() in ffmpeg.FORMATS:
+            _check_on_disk(file, suffix)
+            self._sink = ffmpeg.sink(file, suffix.lower(), sample_rate, channels)
         else:
             raise UnsupportedError(f"expected an audio file named {', '.join(SUFFIXES)}, got {suffix!r}")
 
@@ -89,12 +104,14 @@ class AudioWriter:
             self._sink.abandon()
 
 
-class _Sink(Protocol):
-    def write(self, samples: NDArray[np.int16]) -> None: ...  # (n, channels)
-
-    def close(self) -> None: ...
-
-    def abandon(self) -> None: ...  # lets go of the file, whatever state it is in
+def _check_on_disk(file: BinaryIO, suffix: str) -> None:
+    try:
+        file.fileno()
+        on_disk = file.seekable()
+    except OSError:
+        on_disk = False
+    if not on_disk:
+        raise UnsupportedError(f"{suffix} can only be written to a file on disk; write .wav, or to a file")
 
 
 class _Wav:
@@ -147,12 +164,8 @@ class _SoundFile:
 
         self._file = file
         self._rate = sample_rate
-        try:
-            descriptor = os.dup(file.fileno()) if file.seekable() else None
-        except OSError:
-            descriptor = None
-        if descriptor is None:
-            raise UnsupportedError(f"{suffix} can only be written to a file on disk; write .wav, or to a file")
+        _check_on_disk(file, suffix)
+        descriptor = os.dup(file.fileno())
         container, subtype = _FORMATS[suffix]
         try:
             self._sound: Any = soundfile.SoundFile(descriptor, "w", sample_rate, channels, subtype, format=container)
@@ -171,7 +184,7 @@ class _SoundFile:
 
     def close(self) -> None:
         self._guard(self._sound.close)
-        self._check_space()
+        check_space(self._file)
 
     def abandon(self) -> None:
         with suppress(RuntimeError):
@@ -181,16 +194,5 @@ class _SoundFile:
         try:
             action()
         except (RuntimeError, AssertionError) as error:  # soundfile asserts that everything was written
-            self._check_space()
+            check_space(self._file)
             raise ResourceError(f"cannot write audio: {error}; check the disk and the path") from error
-
-    def _check_space(self) -> None:
-        """Writes one byte more, and takes it back. libsndfile does not tell what the system's error was, and nothing
-        at all where its last writes fail; but then this byte finds no place either."""
-        descriptor = self._file.fileno()
-        try:
-            end = os.lseek(descriptor, 0, os.SEEK_END)
-            os.write(descriptor, b"\0")
-            os.ftruncate(descriptor, end)
-        except OSError as error:
-            raise ResourceError(f"cannot write audio: {error.strerror}; free some space, or write elsewhere") from error

@@ -7,8 +7,8 @@ from .. import __version__
 
 _EXIT_CODES = """\
 exit codes: 0 done, 1 some of several inputs failed, 2 wrong command line, 65 wrong or damaged data, 66 no such input,
-69 weights not available, 70 a bug, 71 out of memory, 73 output exists or cannot be created, 74 disk full or I/O error,
-77 no permission, 130 interrupted"""
+69 weights or a program not available, 70 a bug, 71 out of memory, 73 output exists or cannot be created,
+74 disk full or I/O error, 77 no permission, 130 interrupted"""
 
 _LONGEST = 1e9  # seconds, about 30 years; rates times longer times leave the range of what can be counted
 
@@ -26,24 +26,39 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     encode = _command(commands, "encode", "audio files to files of codes (.nac)")
-    _add_files(encode, "audio files, or - for standard input", "output: .nac, .lyra, or - for standard output")
-    encode.add_argument("--codec", metavar="NAME", help="see wavcodes codecs (default: the one in the package)")
-    encode.add_argument(
-        "--bandwidth", type=_bandwidth, metavar="KBPS", help="payload in kbps (default: the codec's own)"
+    _add_files(
+        encode,
+        "audio files, or - for standard input",
+        "output: .nac, .ecdc, .snac, .dac, .lyra, or - for standard output",
     )
+    encode.add_argument("--codec", metavar="NAME", help="see wavcodes codecs (default: the one in the package)")
+    encode.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="payload in kbps (default: the codec's own)")
+    encode.add_argument("--format", metavar="NAME", help="layout, where the suffix of the output has several")
     _add_work(encode)
 
     decode = _command(commands, "decode", "files of codes to audio files (.wav)")
     _add_files(
         decode,
         "files of codes, or - for standard input",
-        "output: .wav, .flac, .ogg, .opus, .mp3, or - for a WAV on standard output",
+        "output: .wav, .flac, .ogg, .opus, .mp3; with FFmpeg .m4a, .mp4, .aac, .mka; or - for a WAV on standard output",
     )
-    decode.add_argument("--bandwidth", type=_bandwidth, metavar="KBPS", help="decode only this much of the payload")
+    decode.add_argument("--codec", metavar="NAME", help="codec of files that do not state theirs")
+    decode.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="decode only this much of the payload")
     decode.add_argument(
         "--salvage", action="store_true", help="decode what is intact of damaged files; silence between"
     )
     _add_work(decode)
+
+    compress = _command(commands, "compress", "one audio file to a file whose name chooses the codec")
+    _add_pair(compress, "audio file, or - for standard input", "OUT: .ecdc .snac .dac .nac .lyra .lpcnet .nesc ...")
+    compress.add_argument("--codec", metavar="NAME", help="another codec that the file can hold; see wavcodes codecs")
+    compress.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="payload in kbps")
+    compress.add_argument("--format", metavar="NAME", help="layout, where the suffix of the output has several")
+
+    decompress = _command(commands, "decompress", "one compressed file to an audio file")
+    _add_pair(decompress, "compressed file", "audio file, of the formats that decode writes")
+    decompress.add_argument("--codec", metavar="NAME", help="codec of a file that does not state its own")
+    decompress.set_defaults(bandwidth=None, salvage=False)
 
     info = _command(commands, "info", "what the header of files of codes says")
     info.add_argument("inputs", nargs="+", metavar="FILE", help="files of codes, or - for standard input")
@@ -73,14 +88,29 @@ def _add_files(command: argparse.ArgumentParser, inputs: str, output: str) -> No
     command.add_argument("-f", "--force", action="store_true", help="replace existing files; do it all the same")
 
 
+def _add_pair(command: argparse.ArgumentParser, source: str, target: str) -> None:
+    command.add_argument("inputs", nargs=1, metavar="IN", help=source)
+    command.add_argument("output", metavar="OUT", help=target)
+    command.add_argument("-f", "--force", action="store_true", help="replace an existing file; do it all the same")
+    command.add_argument("--weights", metavar="PATH", help="file, folder or hub repository of the weights")
+    command.add_argument("--threads", type=threads, metavar="N", help="the result is the same with any number")
+    command.add_argument("--timeout", type=_limit, metavar="SECONDS", help="for each other program that does the work")
+    command.set_defaults(output_dir=None, start=None, stop=None)
+
+
 def _add_work(command: argparse.ArgumentParser) -> None:
     command.add_argument("--weights", metavar="PATH", help="file, folder or hub repository of the weights")
-    command.add_argument("--threads", type=_threads, metavar="N", help="default: all cores; the result is the same")
+    command.add_argument("--threads", type=threads, metavar="N", help="default: all cores; the result is the same")
     command.add_argument("--from", type=_seconds, dest="start", metavar="TIME", help="seconds, or m:ss(.s), or h:mm:ss")
     command.add_argument("--to", type=_seconds, dest="stop", metavar="TIME", help="end, in the same way")
 
 
-def _threads(text: str) -> int:
+def threads(text: str) -> int:
+    """A number of threads.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
     if text.isdecimal() and int(text) >= 1:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a number of threads, 1 or more, got {text!r}")
@@ -100,11 +130,23 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _bandwidth(text: str) -> float:
-    bandwidth = _number(text)
-    if not 0 < bandwidth < math.inf:
+def kbps(text: str) -> float:
+    """A bandwidth such as `6` or `1.5`.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    number = _number(text)
+    if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of kbps such as 6 or 1.5, got {text!r}")
-    return bandwidth
+    return number
+
+
+def _limit(text: str) -> float:
+    seconds = _number(text)
+    if not 0 < seconds <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!r}")
+    return seconds
 
 
 def _number(text: str) -> float:

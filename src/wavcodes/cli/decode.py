@@ -9,10 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import registry
-from ..audio import SUFFIXES, AudioWriter
+from ..audio import SUFFIXES
 from ..containers import Header, Reader, Salvage, open_reader, salvage
 from ..errors import FormatError, InputError, IntegrityError
-from . import facts, jobs, pieces
+from . import facts, jobs, pieces, sounds
 from .jobs import Job
 from .report import Report
 
@@ -39,7 +39,7 @@ def _decode(job: Job, load: Callable[[str], Codec], arguments: Namespace, report
     began = time.monotonic()
     suffix = jobs.check_target(job, SUFFIXES, arguments.force)
     with jobs.opened_source(job) as file:
-        source: Reader | Salvage = salvage(file) if arguments.salvage else _open(file, job.source, arguments.bandwidth)
+        source: Reader | Salvage = salvage(file) if arguments.salvage else _open(file, job.source, arguments)
         header = source.header
         codec = load(header.framing.codec)
         _check(header, codec, job, arguments.force, report)
@@ -58,7 +58,9 @@ def _decode(job: Job, load: Callable[[str], Codec], arguments: Namespace, report
         done = 0
         with (
             jobs.opened_target(job) as out,
-            AudioWriter(out, suffix, header.framing.sample_rate, header.framing.channels, length) as writer,
+            sounds.SoundOutput(
+                report, job, out, suffix, header.framing.sample_rate, header.framing.channels, length
+            ) as writer,
             report.progress(job.source_name, None if length is None else header.time(length)) as progress,
         ):
             for piece in audio:
@@ -72,23 +74,31 @@ def _decode(job: Job, load: Callable[[str], Codec], arguments: Namespace, report
     if writer.clipped:
         report.detail(f"{job.target_name}: {writer.clipped} samples beyond full scale were clipped")
     more["clipped"] = writer.clipped
-    facts.tell(report, "decode", job, {**facts.of_header(header, done), **more}, time.monotonic() - began)
+    facts.tell(report, arguments.command, job, {**facts.of_header(header, done), **more}, time.monotonic() - began)
 
 
-def _open(file: BinaryIO, name: str, bandwidth: float | None) -> Reader:
-    """A reader for `file`. Packets that do not state their size are read with that of `bandwidth` in their codec."""
+def _open(file: BinaryIO, name: str, arguments: Namespace) -> Reader:
+    """A reader for `file`. One that does not state its codec is read as that of `--codec`, or else of the only codec
+    that has the bandwidth and that its format takes."""
+    codec, bandwidth = arguments.codec, arguments.bandwidth
+    start = file.tell() if file.seekable() else None
     try:
         return open_reader(file, name)
     except InputError:
-        if bandwidth is None or not file.seekable():
+        if (codec is None and bandwidth is None) or start is None:
             raise
-        specs = [spec for spec in map(registry.spec, registry.list_codecs()) if bandwidth in spec.bandwidths]
-        for spec in specs:
-            with suppress(InputError):
-                reader = open_reader(file, name, num_codebooks=spec.resolve_codebooks(bandwidth))
-                if reader.header.framing.codec == spec.name:
-                    return reader
-        raise
+        fitting = []
+        for spec in map(registry.spec, registry.list_codecs() if codec is None else [codec]):
+            if bandwidth is None or bandwidth in spec.bandwidths:
+                framing = spec.framing(None if bandwidth is None else spec.resolve_codebooks(bandwidth))
+                file.seek(start)
+                with suppress(InputError):
+                    open_reader(file, name, framing=framing)
+                    fitting.append(framing)
+        if len(fitting) != 1:
+            raise
+        file.seek(start)
+        return open_reader(file, name, framing=fitting[0])
 
 
 def _check(header: Header, codec: Codec, job: Job, force: bool, report: Report) -> None:

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO
 
 from .. import registry
 from ..audio import AudioReader, StreamResampler, resampled_length, to_channels
-from ..containers import FORMATS, Header, open_writer
+from ..containers import FORMATS, SUFFIXES, Header, Writer, open_writer
 from ..errors import InputError
-from . import facts, jobs
+from . import facts, jobs, sounds
 from .exits import CommandError
 from .jobs import Job
 from .report import Report
 
 if TYPE_CHECKING:
     from ..codec import Codec
-    from ..spec import CodecSpec
-
-_SUFFIXES = tuple(each.suffix for each in FORMATS)
 
 
 def run(arguments: Namespace, report: Report) -> int:
     """Encodes all inputs and gives the exit code."""
-    planned = jobs.plan(arguments, _SUFFIXES)
+    planned = jobs.plan(arguments, SUFFIXES)
     try:
         spec = registry.spec(registry.DEFAULT_CODEC if arguments.codec is None else arguments.codec)
         num_codebooks = spec.resolve_codebooks(arguments.bandwidth)
@@ -40,13 +38,14 @@ def run(arguments: Namespace, report: Report) -> int:
 def _encode(job: Job, codec: Codec, num_codebooks: int, arguments: Namespace, report: Report) -> None:
     began = time.monotonic()
     spec = codec.spec
-    suffix = jobs.check_target(job, _SUFFIXES, arguments.force)
+    suffix = jobs.check_target(job, SUFFIXES, arguments.force)
+    format = _writer(suffix, arguments.format)
     with jobs.opened_source(job) as file, AudioReader(file, job.source_name) as reader:
         start, stop = _stretch(reader, arguments)
         num_samples = resampled_length(stop - start, reader.sample_rate, spec.sample_rate)
         if not num_samples:
             raise InputError(f"{reader.name}: expected at least one sample at {spec.sample_rate} Hz, got less")
-        _note_conversions(reader, spec, report)
+        sounds.note_conversions(report, reader, spec.sample_rate, spec.channels, spec.name)
         header = Header(spec.framing(num_codebooks), num_samples, codec.weights_digest)
         encoder = codec.stream_encoder(num_codebooks=num_codebooks)
         resampler = StreamResampler(reader.sample_rate, spec.sample_rate, spec.channels)
@@ -55,7 +54,7 @@ def _encode(job: Job, codec: Codec, num_codebooks: int, arguments: Namespace, re
             jobs.opened_target(job) as out,
             report.progress(job.source_name, (stop - start) / reader.sample_rate) as progress,
         ):
-            writer = open_writer(out, f"codes{suffix}", header)
+            writer = open_writer(out, f"codes{suffix}", header) if format is None else format(out, header)
             for block in reader.blocks(start, stop):
                 writer.write(encoder.push(resampler.push(to_channels(block, spec.channels))))
                 done += block.shape[1]
@@ -63,7 +62,17 @@ def _encode(job: Job, codec: Codec, num_codebooks: int, arguments: Namespace, re
             writer.write(encoder.push(resampler.flush()))
             writer.write(encoder.flush())
             writer.close()
-    facts.tell(report, "encode", job, facts.of_header(header, num_samples), time.monotonic() - began)
+    facts.tell(report, arguments.command, job, facts.of_header(header, num_samples), time.monotonic() - began)
+
+
+def _writer(suffix: str, name: str | None) -> Callable[[BinaryIO, Header], Writer] | None:
+    """What starts a file of the format that `--format` names; None where the suffix alone decides."""
+    if name is None:
+        return None
+    written = {each.name: each for each in FORMATS if each.writer and each.suffix == suffix}
+    if name not in written:
+        raise CommandError(f"--format: expected one of {', '.join(written)} for a {suffix} file, got {name}")
+    return written[name].writer
 
 
 def _stretch(reader: AudioReader, arguments: Namespace) -> tuple[int, int]:
@@ -78,11 +87,3 @@ def _stretch(reader: AudioReader, arguments: Namespace) -> tuple[int, int]:
             f"--from {arguments.start or 0:g} selects nothing of it"
         )
     return start, stop
-
-
-def _note_conversions(reader: AudioReader, spec: CodecSpec, report: Report) -> None:
-    if reader.channels != spec.channels:
-        how = "mixed down to mono" if spec.channels == 1 else f"repeated as {spec.channels} channels"
-        report.note(f"{reader.name}: {reader.channels} channels {how} for {spec.name}")
-    if reader.sample_rate != spec.sample_rate:
-        report.note(f"{reader.name}: resampled from {reader.sample_rate} to {spec.sample_rate} Hz for {spec.name}")

@@ -3,13 +3,14 @@
 import errno
 
 from ..errors import CodecError, InputError, ModelError, ResourceError
+from ..programs import MissingProgram
 
 OK = 0
 SOME_FAILED = 1  # of several inputs
 USAGE = 2
 BAD_DATA = 65
 NO_INPUT = 66
-NO_MODEL = 69  # weights that are not there, not reachable or not the right ones
+NO_MODEL = 69  # weights that are not there, not reachable or not the right ones; or a program that is not there
 BUG = 70
 NO_MEMORY = 71
 NO_OUTPUT = 73  # exists already, or cannot be created
@@ -32,7 +33,7 @@ def exit_code(error: BaseException) -> int:
     """The exit code that tells a script what kind of failure `error` is."""
     if isinstance(error, CommandError):
         return error.exit_code
-    if isinstance(error, ModelError):
+    if isinstance(error, ModelError | MissingProgram):
         return NO_MODEL
     system = _system_error(error)
     if system is not None:

@@ -67,6 +67,12 @@ def _run(parsed: Namespace, report: Report) -> int:
         from . import decode
 
         return decode.run(parsed, report)
+    if parsed.command in ("compress", "decompress"):
+        from . import compress
+
+        return (
+            compress.compress(parsed, report) if parsed.command == "compress" else compress.decompress(parsed, report)
+        )
     if parsed.command == "info":
         from . import info
 

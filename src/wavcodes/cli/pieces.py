@@ -23,7 +23,7 @@ _MOST_SILENCE = 24 * 3600  # seconds; a header may claim any length, and silence
 
 def whole(parts: Iterable[Codes], codec: Codec, num_codebooks: int, first: int = 0) -> Pieces:
     """Audio of consecutive parts, the first of which begins at sample `first`, of their first `num_codebooks` books."""
-    decoder = codec.stream_decoder(first_sample=0 if codec.spec.segment else first)
+    decoder = codec.stream_decoder(first_sample=first)
     for part in parts:
         yield decoder.push(part.codebooks(num_codebooks))
     yield decoder.flush()

@@ -2,20 +2,26 @@
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import PurePath
 from typing import BinaryIO, cast
 
 from ..codes import Codes
-from ..errors import FormatError, InputError
+from ..errors import FormatError, InputError, UnsupportedError
 from ..files import atomic_output, open_input, read_up_to
-from . import lyra, nac
-from .base import Format, Header, Reader, Writer
+from ..framing import Framing
+from . import dac, ecdc, ecdc_hermes, lyra, nac, snac, snac_legacy
+from .base import HEAD, Format, Header, Hints, Reader, Writer
+from .ecdc_lm import LanguageModel
 from .nac_salvage import Salvage, salvage
 
 __all__ = [
     "FORMATS",
+    "SUFFIXES",
     "Format",
     "Header",
+    "Hints",
+    "LanguageModel",
     "Reader",
     "Salvage",
     "Writer",
@@ -27,7 +33,22 @@ __all__ = [
     "write",
 ]
 
-FORMATS: tuple[Format, ...] = (nac.FORMAT, lyra.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    nac.FORMAT,
+    ecdc.FORMAT,
+    ecdc.CHECKED,
+    ecdc_hermes.FORMAT,
+    snac.FORMAT,
+    snac.WITHOUT_LENGTH,
+    snac_legacy.TORCH,
+    snac_legacy.ZLIB,
+    dac.FORMAT,
+    lyra.FORMAT,
+)
+"""In the order in which they are asked whether they recognise a file."""
+
+SUFFIXES = tuple(dict.fromkeys(each.suffix for each in FORMATS if each.writer))
+"""Of the files that can be written."""
 
 
 def format_of(name: str | os.PathLike[str]) -> Format:
@@ -40,40 +61,46 @@ def format_of(name: str | os.PathLike[str]) -> Format:
     for each in FORMATS:
         if each.suffix == suffix:
             return each
-    known = ", ".join(each.suffix for each in FORMATS)
-    raise InputError(f"expected a file name that ends in one of {known}, got {os.fspath(name)!r}")
+    raise InputError(f"expected a file name that ends in one of {', '.join(SUFFIXES)}, got {os.fspath(name)!r}")
 
 
-def open_reader(file: BinaryIO, name: str | os.PathLike[str] = "", *, num_codebooks: int | None = None) -> Reader:
-    """A reader for an open file, of the format that its first bytes show or else the suffix of `name`.
+def open_reader(
+    file: BinaryIO,
+    name: str | os.PathLike[str] = "",
+    *,
+    framing: Framing | None = None,
+    language_model: Callable[[str], LanguageModel] | None = None,
+) -> Reader:
+    """A reader for an open file, of the format that recognises its first bytes or else the suffix of `name`.
 
     Args:
         file: Open for reading at the start of the codes; it may be a pipe.
-        name: File name, for formats that have no magic bytes.
-        num_codebooks: For packet formats that do not state it.
+        name: File name, for formats that cannot be recognised.
+        framing: Of the codec that made the codes, for formats that do not state it: `spec(name).framing()`.
+        language_model: Gives the language model of a codec of that name, for files that are coded with one.
 
     Raises:
         FormatError: The file is of no known format.
+        InputError: The format does not state its codec and no `framing` is given, or it states another one.
     """
-    size = max(len(each.magic) for each in FORMATS)
     if file.seekable():
         start = file.tell()
-        head = read_up_to(file, size)
+        head = read_up_to(file, HEAD)
         file.seek(start)
     else:
-        head = read_up_to(file, size)
+        head = read_up_to(file, HEAD)
         file = cast(BinaryIO, _Rejoined(head, file))
+    hints = Hints(framing, language_model)
     for each in FORMATS:
-        if each.magic and head.startswith(each.magic):
-            return each.reader(file, num_codebooks)
+        if each.recognises(head):
+            return each.reader(file, hints)
     try:
         by_name = format_of(name)
     except InputError as error:
-        known = ", ".join(each.suffix for each in FORMATS)
         raise FormatError(
-            f"expected a file of codes ({known}), got {name or 'an input'} that begins with {head!r}"
+            f"expected a file of codes ({', '.join(SUFFIXES)}), got {name or 'an input'} that begins with {head[:8]!r}"
         ) from error
-    return by_name.reader(file, num_codebooks)
+    return by_name.reader(file, hints)
 
 
 def open_writer(file: BinaryIO, name: str | os.PathLike[str], header: Header) -> Writer:
@@ -81,47 +108,62 @@ def open_writer(file: BinaryIO, name: str | os.PathLike[str], header: Header) ->
 
     Raises:
         InputError: No format has that suffix.
-        UnsupportedError: The format cannot hold such codes.
+        UnsupportedError: The format cannot hold such codes, or is only read.
     """
-    return format_of(name).writer(file, header)
+    return _writer(format_of(name), file, header)
 
 
-def read(source: str | os.PathLike[str] | BinaryIO, *, num_codebooks: int | None = None) -> Codes:
+def read(
+    source: str | os.PathLike[str] | BinaryIO,
+    *,
+    framing: Framing | None = None,
+    language_model: Callable[[str], LanguageModel] | None = None,
+) -> Codes:
     """The codes in a file of any known format, verified as far as the format allows.
 
     Args:
         source: Path or open file.
-        num_codebooks: For packet formats that do not state it.
+        framing: Of the codec that made the codes, for formats that do not state it: `spec(name).framing()`.
+        language_model: Gives the language model of a codec of that name, for files that are coded with one.
 
     Raises:
         FormatError: The file is of no known format, damaged (`IntegrityError`) or cut (`TruncatedError`).
-        InputError: There is no such file, or the format needs `num_codebooks`.
+        InputError: There is no such file, or its format needs a `framing` or states another.
         ResourceError: The file cannot be opened.
     """
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else str(getattr(source, "name", ""))
     with open_input(source) as file:
-        return open_reader(file, name, num_codebooks=num_codebooks).read()
+        return open_reader(file, name, framing=framing, language_model=language_model).read()
 
 
-def write(path: str | os.PathLike[str], codes: Codes, *, weights_digest: bytes | None = None) -> None:
-    """Writes codes in the format that the suffix of `path` means; an existing file is replaced when all is written.
+def write(
+    path: str | os.PathLike[str], codes: Codes, *, format: Format | None = None, weights_digest: bytes | None = None
+) -> None:
+    """Writes codes to a file; an existing one is replaced when all is written.
 
     Args:
         path: Such as `speech.nac`.
         codes: One clip.
+        format: One of `FORMATS`, or one that a container's module makes; by default what the suffix of `path` means.
         weights_digest: SHA-256 of the weights that made the codes, where the format has a place for it.
 
     Raises:
         InputError: The suffix is not known, `codes` are no `Codes`, or the digest is not 32 bytes.
-        UnsupportedError: The format cannot hold such codes.
+        UnsupportedError: The format cannot hold such codes, or is only read.
         ResourceError: No space or no permission. Nothing is left behind.
     """
-    format_of(path)
+    format = format_of(path) if format is None else format
     header = Header.of_codes(codes, weights_digest=weights_digest)
     with atomic_output(path) as file:
-        writer = open_writer(file, path, header)
+        writer = _writer(format, file, header)
         writer.write(codes)
         writer.close()
+
+
+def _writer(format: Format, file: BinaryIO, header: Header) -> Writer:
+    if format.writer is None:
+        raise UnsupportedError(f"files of the format {format.name} are only read; write one of {', '.join(SUFFIXES)}")
+    return format.writer(file, header)
 
 
 class _Rejoined(io.RawIOBase):

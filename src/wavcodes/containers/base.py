@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from ..codes import Codes
 from ..errors import InputError
 from ..framing import Framing, whole_number
+
+if TYPE_CHECKING:
+    from .ecdc_lm import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -211,17 +214,65 @@ class Writer(Protocol):
 
 
 @dataclass(frozen=True)
+class Hints:
+    """What a caller knows of a file, for formats that do not state it themselves.
+
+    Attributes:
+        framing: Of the codec that made the codes. Its number of codebooks counts only where the format states none;
+            elsewhere it may be larger than that of the file.
+        language_model: Gives the language model of a codec of that name; called for files that are coded with one.
+    """
+
+    framing: Framing | None = None
+    language_model: Callable[[str], LanguageModel] | None = None
+
+    def check(self, stated: Framing) -> None:
+        """Compares the hints with what the file states.
+
+        Raises:
+            InputError: The file is of another codec, or has more codebooks.
+        """
+        if self.framing is None:
+            return
+        count = min(stated.num_codebooks, self.framing.num_codebooks)
+        if fact := self.framing.first(count).difference(stated):
+            raise InputError(
+                f"expected a file of {fact} = {getattr(self.framing, fact)!r}, as the caller says, but it states "
+                f"{getattr(stated, fact)!r}; leave the framing out, or give the right one"
+            )
+
+
+NO_HINTS = Hints()
+
+
+@dataclass(frozen=True)
 class Format:
     """One container.
 
     Attributes:
-        suffix: Of its file names.
-        magic: First bytes of every such file; empty where the format has none.
-        reader: Opens a file for reading; the second argument is the number of codebooks where the caller knows it.
-        writer: Starts a file for codes of that header.
+        name: Unique among all formats.
+        suffix: Of its file names. Where several formats share one, the first of them is the one that it means.
+        recognises: True for the beginning of a file of this format: its first `HEAD` bytes, or all of a shorter one.
+        reader: Opens a file for reading.
+        writer: Starts a file for codes of that header; None for formats that are only read.
     """
 
+    name: str
     suffix: str
-    magic: bytes
-    reader: Callable[[BinaryIO, int | None], Reader]
-    writer: Callable[[BinaryIO, Header], Writer]
+    recognises: Callable[[bytes], bool]
+    reader: Callable[[BinaryIO, Hints], Reader]
+    writer: Callable[[BinaryIO, Header], Writer] | None
+
+
+HEAD = 64
+"""How many bytes of a file its format is recognised by."""
+
+
+def begins_with(magic: bytes) -> Callable[[bytes], bool]:
+    """What recognises files that all begin with `magic`."""
+    return lambda head: head.startswith(magic)
+
+
+def never(head: bytes) -> bool:
+    """Recognises nothing: for formats whose files only their names tell."""
+    return False

@@ -16,7 +16,7 @@ from ..codes import Codes
 from ..errors import InputError, TruncatedError, UnsupportedError
 from ..files import read_up_to, write_all
 from ..framing import Framing
-from .base import Format, Header, Reader, from_time_order, in_time_order
+from .base import NO_HINTS, Format, Header, Hints, Reader, from_time_order, in_time_order, never
 
 _BOOKS = (16, 30, 46)
 _BITS = 4
@@ -39,22 +39,27 @@ class LyraReader(Reader):
 
     Args:
         file: Open for reading.
-        num_codebooks: 16, 30 or 46. It may be left out for a file whose length is a multiple of one packet size only.
+        hints: The framing of Lyra v2 in 16, 30 or 46 codebooks. It may be left out for a file whose length is a
+            multiple of one packet size only.
 
     Raises:
         InputError: The size of the packets is neither given nor certain.
         TruncatedError: The file ends inside a packet.
     """
 
-    def __init__(self, file: BinaryIO, num_codebooks: int | None = None) -> None:
+    def __init__(self, file: BinaryIO, hints: Hints = NO_HINTS) -> None:
         super().__init__(file)
-        if num_codebooks not in (None, *_BOOKS):
-            raise InputError(f"Lyra packets have 16, 30 or 46 codebooks (3.2, 6.0, 9.2 kbps), got {num_codebooks = }")
+        stated = hints.framing
+        if stated is not None and stated not in map(_framing, _BOOKS):
+            raise InputError(
+                "Lyra packets hold codes of lyra_v2 in 16, 30 or 46 codebooks (3.2, 6.0, 9.2 kbps), "
+                f"got the framing of {stated.codec} in {stated.num_codebooks}"
+            )
         size = None
         if self._seekable:
             size = file.seek(0, os.SEEK_END) - self._start
             file.seek(self._start)
-        books = _books_of_size(size) if num_codebooks is None else num_codebooks
+        books = _books_of_size(size) if stated is None else stated.num_codebooks
         self._packet = packed_size(_BITS, books)
         framing = _framing(books)
         self.header = Header(framing, None if size is None else size // self._packet * framing.hop_length)
@@ -72,7 +77,7 @@ class LyraReader(Reader):
             if rest:
                 raise TruncatedError(
                     f"expected whole packets of {self._packet} bytes, got {rest} bytes in packet {first + frames}; "
-                    "the file was cut, or num_codebooks is wrong"
+                    "the file was cut, or it has another number of codebooks"
                 )
             values = unpack(data, _BITS, frames * framing.num_codebooks)
             if (first + frames) * hop > sample:
@@ -114,9 +119,9 @@ def _books_of_size(size: int | None) -> int:
         raise InputError(
             "the size of Lyra packets does not follow from the "
             + ("input, which is a pipe" if size is None else f"{size} bytes of this file")
-            + "; state num_codebooks, 16, 30 or 46 (--bandwidth 3.2, 6 or 9.2)"
+            + "; state it as a framing of 16, 30 or 46 codebooks (--bandwidth 3.2, 6 or 9.2)"
         )
     return fitting[0]
 
 
-FORMAT = Format(".lyra", b"", LyraReader, LyraWriter)
+FORMAT = Format("lyra", ".lyra", never, LyraReader, LyraWriter)

@@ -13,7 +13,7 @@ import numpy as np
 from ..codes import Codes
 from ..errors import FormatError, InputError, IntegrityError, TruncatedError
 from ..files import read_exactly, read_up_to, write_all
-from .base import Course, Format, Header, Reader, in_time_order
+from .base import NO_HINTS, Course, Format, Header, Hints, Reader, begins_with, in_time_order
 from .nac_layout import MAGIC, Layout, read_header
 from .nac_records import ADVICE, BLOCK_MARK, BLOCK_SIZE, END_MARK, LAST_MARK, TAIL_SIZE, End, segment_records
 
@@ -97,15 +97,13 @@ class NacReader(Reader):
 
     Raises:
         FormatError: It is no `.nac` file or its header is damaged.
-        InputError: The file has another number of codebooks than the caller says.
+        InputError: The file is of another codec than the caller says.
     """
 
-    def __init__(self, file: BinaryIO, num_codebooks: int | None = None) -> None:
+    def __init__(self, file: BinaryIO, hints: Hints = NO_HINTS) -> None:
         self._layout = read_header(file)
         self.header = self._layout.header
-        stated = self.header.framing.num_codebooks
-        if num_codebooks not in (None, stated):
-            raise InputError(f"the file has {stated} codebooks, got {num_codebooks = }; leave it out")
+        hints.check(self.header.framing)
         super().__init__(file)
 
     def blocks(self, sample: int = 0) -> Iterator[tuple[int, Codes]]:
@@ -186,4 +184,4 @@ def _add_to_digest(digest: hashlib._Hash, codes: Codes) -> None:
         digest.update(values.tobytes())
 
 
-FORMAT = Format(".nac", MAGIC, NacReader, NacWriter)
+FORMAT = Format("nac", ".nac", begins_with(MAGIC), NacReader, NacWriter)

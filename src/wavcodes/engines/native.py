@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core, graph
-from ..errors import InputError, ResourceError, UnsupportedError
+from ..errors import EngineError, InputError, ResourceError, UnsupportedError
 from ..framing import whole_number
 
 Rows = NDArray[np.float32]
@@ -118,6 +118,8 @@ def _call(function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> R
         return function(*args, **kwargs)
     except _core.Misuse as error:  # a stream that was flushed, or is in use by another thread
         raise InputError(str(error)) from None
+    except (RuntimeError, ValueError) as error:
+        raise EngineError(f"the engine failed: {error}; this is a defect of wavcodes, please report it") from error
     except MemoryError:
         raise ResourceError("there is not enough memory; push shorter pieces or use fewer streams at once") from None
 

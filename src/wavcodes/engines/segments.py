@@ -4,15 +4,19 @@ A segment is divided by its root mean square, which travels with its codes, and 
 rules of `_encode_frame`, `_decode_frame` and `_linear_overlap_add` of EnCodec's reference implementation.
 """
 
+import bisect
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
 from ..framing import Framing, Segment
+from ..graph import Network, rows_needed
 from .native import Engine, Rows, Stream
+
+
+_RUNNING = 64  # steps after which a stream is no longer at the beginning of its signal
 
 
 class Latent(NamedTuple):
@@ -37,6 +41,20 @@ def decoder(
     if framing.segment is None:
         return ContinuousDecoder(engine.decoder(noise_seed, first_sample // framing.hop_length))
     return SegmentDecoder(engine.decoder, framing.segment, framing.channels)
+
+
+def delays(network: Network, framing: Framing) -> tuple[int, int]:
+    """By how many samples the encoder and the decoder of a codec lag behind, as their streams' `delay` says."""
+    hop = framing.hop_length
+    if framing.segment is not None:
+        return framing.segment.length - hop, framing.segment.length - framing.segment.stride
+    frames = _RUNNING * framing.step_frames
+    # The first frame of the last step comes out together with the last one.
+    encoder = rows_needed(network.encoder, frames) - (frames - framing.step_frames + 1) * hop
+    given = bisect.bisect_right(
+        range(frames * hop + 1), frames, key=lambda samples: rows_needed(network.decoder, samples)
+    )
+    return encoder, frames * hop - (given - 1)
 
 
 class ContinuousEncoder:
@@ -96,7 +114,6 @@ class SegmentEncoder:
         self._segment = segment
         self._waiting = np.zeros((0, channels), np.float32)
         self._nothing = start().push(self._waiting, 1)
-        self._ended = False
 
     def push(self, rows: Rows, threads: int) -> Latent:
         """Takes the next rows and gives the segments that are complete."""
@@ -104,12 +121,9 @@ class SegmentEncoder:
 
     def flush(self, threads: int) -> Latent:
         """Ends the signal and gives the rest."""
-        latent = self._encode(self._waiting[:0], 1, threads)
-        self._ended = True
-        return latent
+        return self._encode(self._waiting[:0], 1, threads)
 
     def _encode(self, rows: Rows, least: int, threads: int) -> Latent:
-        _refuse(self._ended)
         self._waiting = np.concatenate([self._waiting, rows])
         latents, scales = [self._nothing], []
         while len(self._waiting) >= least:
@@ -132,11 +146,9 @@ class SegmentDecoder:
         # What the segments so far add up to from the start of the next one on: audio, and the sum of its weights
         self._sum = np.zeros((0, channels), np.float32)
         self._weight = np.zeros((0, 1), np.float32)
-        self._ended = False
 
     def push(self, latent: Latent, threads: int) -> Rows:
         """Takes the next segments and gives the audio that no later one changes."""
-        _refuse(self._ended)
         given, first = [self._sum[:0]], 0
         for count, scale in zip(latent.segments, latent.scales, strict=True):
             stream = self._start()
@@ -151,8 +163,6 @@ class SegmentDecoder:
 
     def flush(self, threads: int) -> Rows:
         """Ends the signal and gives the rest."""
-        _refuse(self._ended)
-        self._ended = True
         return self._take(len(self._sum))
 
     def _add(self, audio: Rows) -> None:
@@ -167,11 +177,6 @@ class SegmentDecoder:
         rows = self._sum[:count] / self._weight[:count]
         self._sum, self._weight = self._sum[count:], self._weight[count:]
         return rows
-
-
-def _refuse(ended: bool) -> None:
-    if ended:
-        raise InputError("this stream has been flushed; start a new one")
 
 
 def _root_mean_square(x: NDArray[np.float32]) -> np.float32:

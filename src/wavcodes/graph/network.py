@@ -1,8 +1,6 @@
 """A whole codec as data, and what follows from its layers alone."""
 
-import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal
 
 from .layers import (
@@ -42,30 +40,19 @@ def tensor_shapes(network: Network, parts: Parts = "both") -> dict[str, Shape]:
     )
 
 
-def delay(layers: tuple[Layer, ...], rate: Fraction = Fraction(1)) -> int:
-    """How far, in samples, the output of `layers` lags behind its input once a stream is running.
-
-    For an encoder (`rate` 1 sample a row) it is how far beyond the end of its frame the encoder looks; for a
-    decoder (`rate` hop_length samples a row) by how much the audio comes late.
-    """
-    return math.ceil(_delay(layers, rate))
-
-
-def _delay(layers: tuple[Layer, ...], samples_per_row: Fraction) -> Fraction:
-    late = Fraction(0)
-    for layer in layers:
+def rows_needed(layers: tuple[Layer, ...], rows: int) -> int:
+    """Rows of a running signal that must have come before `layers` can give the first `rows` rows of their output."""
+    for layer in reversed(layers):
         if isinstance(layer, Conv1d):
-            late += samples_per_row * max(0, layer.span - layer.stride - layer.left)
-            samples_per_row *= layer.stride
+            rows = (rows - 1) * layer.stride + layer.span - layer.left
         elif isinstance(layer, ConvTranspose1d):
-            samples_per_row /= layer.stride
-            late += samples_per_row * layer.trim_left
+            rows = -(-(rows + layer.trim_left) // layer.stride)
         elif isinstance(layer, LocalAttention):
-            late += samples_per_row * (layer.window - 1)
+            rows = -(-rows // layer.window) * layer.window
         elif isinstance(layer, TrimStart | TrimEnd):
-            late += samples_per_row * layer.rows
+            rows += layer.rows
         elif isinstance(layer, Residual):
-            late += _delay(layer.body, samples_per_row)
+            rows = max(rows, rows_needed(layer.body, rows))
         elif isinstance(layer, Sum):
-            late += max(_delay(branch, samples_per_row) for branch in layer.branches)
-    return late
+            rows = max(rows_needed(branch, rows) for branch in layer.branches)
+    return rows

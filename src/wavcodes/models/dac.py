@@ -8,11 +8,24 @@ ends 8 samples before its last frame does. Here these samples are zeros, and the
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..graph import Conv1d, ConvTranspose1d, CosineRvq, Layer, Network, PadEnd, Residual, Snake, Tanh
-from ..weights import Tensors, fold_weight_norm, read, rename
+from ..graph import (
+    Conv1d,
+    ConvTranspose1d,
+    CosineRvq,
+    Layer,
+    Network,
+    PadEnd,
+    Residual,
+    Snake,
+    Sum,
+    Tanh,
+    TrimEnd,
+    TrimStart,
+)
+from ..weights import Tensors, fold_weight_norm, read, rename, squeeze
 
 
 @dataclass(frozen=True)
@@ -20,15 +33,15 @@ class Config:
     """Widths of a DAC model, from `conf/final/*.yml` of the upstream repository.
 
     Attributes:
-        encoder_width: Channels of the encoder's first convolution; they double at every stride.
-        decoder_width: Channels of the decoder's first convolution; they halve at every stride.
+        encoder_dim: Channels of the encoder's first convolution; they double at every stride.
+        decoder_dim: Channels of the decoder's first convolution; they halve at every stride.
         rates: Strides of the encoder, outermost first; the decoder has them in reverse.
         dim: Width of the latent.
         codebook_dim: Width of a codebook's entries.
     """
 
-    encoder_width: int = 64
-    decoder_width: int = 1536
+    encoder_dim: int = 64
+    decoder_dim: int = 1536
     rates: tuple[int, ...] = (2, 4, 8, 8)
     dim: int = 1024
     num_codebooks: int = 9
@@ -63,7 +76,7 @@ def network(config: Config) -> Network:
 
 
 def _encoder(config: Config) -> Iterator[Layer]:
-    width = config.encoder_width
+    width = config.encoder_dim
     yield PadEnd(config.hop_length)
     yield _conv("encoder.conv1", 1, width, kernel=7)
     for i, rate in enumerate(config.rates):
@@ -77,7 +90,7 @@ def _encoder(config: Config) -> Iterator[Layer]:
 
 
 def _decoder(config: Config) -> Iterator[Layer]:
-    width = config.decoder_width
+    width = config.decoder_dim
     yield _conv("decoder.conv1", config.dim, width, kernel=7)
     for i, rate in enumerate(reversed(config.rates)):
         name, around = f"decoder.block.{i}", math.ceil(rate / 2)
@@ -109,6 +122,45 @@ def _conv(name: str, in_channels: int, out_channels: int, kernel: int, dilation:
     return Conv1d(name, in_channels, out_channels, kernel, dilation=dilation, left=around, right=around)
 
 
+def without_padding(network: Network) -> Network:
+    """The same network as upstream's `padding = False` makes it, for windows that are coded one after the other.
+
+    No convolution pads or trims, and a residual unit adds the middle of its input, so that every output is what it
+    would be far from the ends of a long signal.
+    """
+    return replace(network, encoder=_unpadded(network.encoder), decoder=_unpadded(network.decoder))
+
+
+def _unpadded(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    return tuple(layer for each in layers for layer in _without(each))
+
+
+def _without(layer: Layer) -> Iterator[Layer]:
+    if isinstance(layer, Conv1d):
+        yield replace(layer, left=0, right=0)
+    elif isinstance(layer, ConvTranspose1d):
+        yield replace(layer, trim_left=0, trim_right=0)
+    elif isinstance(layer, Residual):
+        left, right = (sum(getattr(conv, side, 0) for conv in layer.body) for side in ("left", "right"))
+        yield Sum((_unpadded(layer.body), (TrimStart(left), TrimEnd(right))))
+    elif not isinstance(layer, PadEnd):
+        yield layer
+
+
+def num_rows(layers: tuple[Layer, ...], rows: int) -> int:
+    """How many rows the layers of such a network give for `rows` rows; 0 where these are too few for any."""
+    for layer in layers:
+        if isinstance(layer, Conv1d):
+            rows = (rows - layer.span) // layer.stride + 1
+        elif isinstance(layer, ConvTranspose1d):
+            rows = (rows - 1) * layer.stride + layer.kernel
+        elif isinstance(layer, Sum):
+            rows = num_rows(layer.branches[0], rows)
+        if rows < 1:
+            return 0
+    return rows
+
+
 def tensors(paths: tuple[Path, ...]) -> Tensors:
     """Tensors of the one file in `paths`, with the Hub's names or Descript's, by the names of the graph.
 
@@ -117,15 +169,7 @@ def tensors(paths: tuple[Path, ...]) -> Tensors:
         ModelError: Two of its tensors stand for the same one.
     """
     (path,) = paths
-    stored = fold_weight_norm(rename(rename(read(path), _WRAPPED), _NAMES))
-    for name, value in stored.items():
-        # Both are stored with axes of one entry, as PyTorch's modules need them. What does not fit stays, for the
-        # check of all names and shapes to report.
-        if name.endswith(".alpha") and value.ndim == 3 and value.shape[::2] == (1, 1):
-            stored[name] = value[0, :, 0]
-        elif name.endswith("_proj.weight") and value.ndim == 3 and value.shape[2] == 1:
-            stored[name] = value[:, :, 0]
-    return stored
+    return squeeze(fold_weight_norm(rename(rename(read(path), _WRAPPED), _NAMES)))
 
 
 def _names() -> Iterator[tuple[str, str]]:

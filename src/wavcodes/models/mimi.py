@@ -33,7 +33,7 @@ from ..graph import (
     TransformerLayer,
     causal,
 )
-from ..weights import Tensors, read, rename
+from ..weights import Tensors, read, rename, squeeze
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _transformer(name: str, config: Config) -> Iterator[Layer]:
         yield TransformerLayer(f"{name}.{i}", config.dim, config.heads, config.hidden, config.context)
 
 
-def tensors(paths: tuple[Path, ...]) -> Tensors:
+def tensors(config: Config, paths: tuple[Path, ...]) -> Tensors:
     """Tensors of the one file in `paths`, with the Hub's names, old or new, or moshi's, by the names of the graph.
 
     What is missing or misshapen stays under the name that it got, for `weights.check` to report.
@@ -157,17 +157,15 @@ def tensors(paths: tuple[Path, ...]) -> Tensors:
         ModelError: Two of its tensors stand for the same one.
     """
     (path,) = paths
-    named = rename(read(path), _names())
+    named = squeeze(rename(read(path), _names()))
     for name in list(named):
         stem, _, last = name.rpartition(".")
         if last == "sum":
             _divide(named, stem)
         elif last == "interleaved_qkv":
-            _reorder(named, stem)
+            _reorder(named, stem, config.dim // config.heads)
         elif last == "q":
             _join(named, stem)
-        elif name.endswith("_proj.weight") and named[name].ndim == 3 and named[name].shape[2] == 1:
-            named[name] = named[name][:, :, 0]
     return named
 
 
@@ -180,10 +178,9 @@ def _divide(named: Tensors, book: str) -> None:
         del named[f"{book}.sum"], named[f"{book}.usage"]
 
 
-def _reorder(named: Tensors, layer: str) -> None:
+def _reorder(named: Tensors, layer: str, width: int) -> None:
     """Moshi rotates channel 2 i of a head against 2 i + 1, the graph channel i against i + half the head."""
     joined = named[f"{layer}.interleaved_qkv"]
-    width = MIMI.dim // MIMI.heads
     if joined.ndim == 2 and joined.shape[0] % (3 * width) == 0:
         queries_keys, values = np.split(joined, [joined.shape[0] // 3 * 2])
         pairs = queries_keys.reshape(-1, width // 2, 2, joined.shape[1])

@@ -25,7 +25,7 @@ from ..graph import (
     Snake,
     Tanh,
 )
-from ..weights import Tensors, fold_weight_norm, read, rename
+from ..weights import Tensors, fold_weight_norm, read, rename, squeeze
 
 
 @dataclass(frozen=True)
@@ -143,13 +143,7 @@ def tensors(paths: tuple[Path, ...]) -> Tensors:
         ModelError: Two of its tensors stand for the same one.
     """
     (path,) = paths
-    named = rename(fold_weight_norm(read(path)), _NAMES)
-    for name, value in named.items():
-        if name.endswith(".alpha") and value.ndim == 3 and value.shape[::2] == (1, 1):
-            named[name] = value[0, :, 0]
-        elif name.endswith("_proj.weight") and value.ndim == 3 and value.shape[2] == 1:
-            named[name] = value[:, :, 0]
-    return named
+    return squeeze(rename(fold_weight_norm(read(path)), _NAMES))
 
 
 _NAMES = [

@@ -4,7 +4,7 @@ graph, and checked against the graph tensor by tensor."""
 from .formats import read
 from .locate import Located, locate
 from .safetensors_file import read_safetensors
-from .tensors import Tensors, check, digest, fold_weight_norm, rename
+from .tensors import Tensors, check, digest, fold_weight_norm, rename, squeeze
 
 __all__ = [
     "Located",
@@ -16,4 +16,5 @@ __all__ = [
     "read",
     "read_safetensors",
     "rename",
+    "squeeze",
 ]

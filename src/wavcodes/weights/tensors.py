@@ -95,6 +95,20 @@ def rename(tensors: Mapping[str, NDArray[Any]], rules: Iterable[tuple[str, str |
     return renamed
 
 
+def squeeze(tensors: Mapping[str, NDArray[Any]]) -> Tensors:
+    """Without the axes of one entry that PyTorch's modules store: Snake's `alpha` (1, C, 1), projections (D, E, 1).
+
+    What has another shape stays as it is, for `check` to report.
+    """
+    squeezed: Tensors = dict(tensors)
+    for name, value in tensors.items():
+        if name.endswith(".alpha") and value.ndim == 3 and value.shape[::2] == (1, 1):
+            squeezed[name] = value[0, :, 0]
+        elif name.endswith("_proj.weight") and value.ndim == 3 and value.shape[2] == 1:
+            squeezed[name] = value[:, :, 0]
+    return squeezed
+
+
 def check(
     tensors: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[int, ...]], source: str
 ) -> dict[str, NDArray[np.float32]]:

@@ -7,7 +7,7 @@ each storage, and the older sequence of five pickles and the storages.
 import math
 import mmap
 import os
-from collections.abc import Mapping as AnyMapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError, LimitError, ModelError, ResourceError, TruncatedError
+from ..unpickle import Items, Table, kind_of
 from .archive import stored_members
-from .pickled import Items, Mapping, Storage, Tensor, kind_of
+from .pickled import Pickle, Storage, Tensor, unpickle
 from .tensors import Tensors, widened
-from .unpickle import Pickle, unpickle
 
 _DTYPES = {
     "Double": "<f8",
@@ -64,7 +64,7 @@ def read_torch(path: str | os.PathLike[str]) -> Tensors:
     except OSError as error:
         raise ResourceError(f"cannot read the weights {path}: {error.strerror or error}") from error
     try:
-        checkpoint, storages = _archive(data) if bytes(data[:4]) == b"PK\x03\x04" else _sequence(data)
+        checkpoint, storages = _contents(data)
         state = _state_dict(checkpoint)
         return _tensors(state, storages, max(_VALUES, len(data)))
     except ModelError as error:
@@ -72,6 +72,22 @@ def read_torch(path: str | os.PathLike[str]) -> Tensors:
     except (FormatError, LimitError) as error:
         remedy = "fetch the file again, or save its state dict alone with torch.save"
         raise type(error)(f"{path}: {error}; {remedy}") from error
+
+
+def read_saved(data: memoryview) -> tuple[object, Callable[[Mapping[str, Tensor]], Tensors]]:
+    """What `torch.save` wrote, whatever it is: the value with its tensors (`Tensor`), and what gives their numbers.
+
+    Raises:
+        FormatError: It is nothing that `torch.save` wrote, is damaged, or holds something other than tensors and plain
+            values.
+        LimitError: It claims more than checkpoints of codecs do.
+    """
+    value, storages = _contents(data)
+    return value, lambda tensors: _tensors(tensors, storages, max(_VALUES, len(data)))
+
+
+def _contents(data: memoryview) -> tuple[object, dict[str, memoryview]]:
+    return _archive(data) if bytes(data[:4]) == b"PK\x03\x04" else _sequence(data)
 
 
 def _archive(data: memoryview) -> tuple[object, dict[str, memoryview]]:
@@ -101,13 +117,13 @@ def _archive(data: memoryview) -> tuple[object, dict[str, memoryview]]:
 
 def _sequence(data: memoryview) -> tuple[object, dict[str, memoryview]]:
     magic = unpickle(data)
-    if isinstance(magic.value, Mapping) and not magic.storages:
+    if isinstance(magic.value, Table) and not magic.storages:
         return magic.value, {}
     if magic.value != _MAGIC:
         raise FormatError("expected a checkpoint of torch.save, got another pickle")
     protocol = unpickle(data, magic.end)
     system = unpickle(data, protocol.end)
-    if protocol.value != _PROTOCOL or not isinstance(system.value, Mapping):
+    if protocol.value != _PROTOCOL or not isinstance(system.value, Table):
         raise FormatError(f"expected a PyTorch checkpoint of protocol {_PROTOCOL}, got another")
     if system.value.get("little_endian") is not True:
         raise FormatError("expected little-endian numbers, got others")
@@ -142,7 +158,7 @@ def _num_bytes(storage: Storage) -> int:
 
 
 def _state_dict(checkpoint: object) -> dict[str, Tensor]:
-    if not isinstance(checkpoint, Mapping):
+    if not isinstance(checkpoint, Table):
         raise FormatError(f"expected tensors by name, got {kind_of(checkpoint)}")
     repository = checkpoint.get("pretrained")
     if isinstance(repository, str):
@@ -150,7 +166,7 @@ def _state_dict(checkpoint: object) -> dict[str, Tensor]:
             f"expected weights, got a file that only names another repository, {repository[:100]!r}; "
             "pass that one as weights"
         )
-    inner = [value for key in _WRAPPERS if isinstance(value := checkpoint.get(key), Mapping)]
+    inner = [value for key in _WRAPPERS if isinstance(value := checkpoint.get(key), Table)]
     state = {}
     for name, value in (inner[0] if inner else checkpoint).items():
         if not isinstance(value, Tensor):
@@ -159,7 +175,7 @@ def _state_dict(checkpoint: object) -> dict[str, Tensor]:
     return state
 
 
-def _tensors(state: AnyMapping[str, Tensor], storages: AnyMapping[str, memoryview], limit: int) -> Tensors:
+def _tensors(state: Mapping[str, Tensor], storages: Mapping[str, memoryview], limit: int) -> Tensors:
     claimed = 0
     for name, tensor in state.items():
         end = tensor.offset

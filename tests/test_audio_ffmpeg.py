@@ -1,0 +1,149 @@
+"""Audio that libsndfile does not know, through PyAV and through the program ffmpeg."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from cli_case import RATE, names, run, vowel
+
+from wavcodes import FormatError, InputError, ResourceError, UnsupportedError
+from wavcodes.audio import AudioReader, AudioWriter
+from wavcodes.audio import ffmpeg as module
+from wavcodes.files import atomic_output
+from wavcodes.programs import MissingProgram
+
+resource = pytest.importorskip("resource", reason="needs limits on the size of a file")
+
+
+def chirp(channels: int, rate: int) -> np.ndarray:
+    time = np.arange(2 * rate) / rate
+    return np.stack([0.5 * np.sin((900 + 200 * k) * time**2) for k in range(channels)]).astype(np.float32)
+
+
+def write(path: str, audio: np.ndarray, rate: int) -> None:
+    with atomic_output(path) as file, AudioWriter(file, Path(path).suffix, rate, len(audio)) as writer:
+        for first in range(0, audio.shape[1], 9_999):
+            writer.write(audio[:, first : first + 9_999])
+        writer.write(audio[:, :0])
+
+
+def read(path: str) -> tuple[np.ndarray, int]:
+    with AudioReader(path) as reader:
+        return np.concatenate(list(reader.blocks()), axis=1), reader.sample_rate
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("ffmpeg")
+class TestThereAndBack:
+    @pytest.mark.parametrize("suffix", module.FORMATS)
+    @pytest.mark.parametrize(("channels", "rate"), [(1, 16_000), (1, 24_000), (2, 44_100), (2, 48_000)])
+    def test_sound_keeps_its_place(self, suffix: str, channels: int, rate: int) -> None:
+        audio = chirp(channels, rate)
+        write(f"a{suffix}", audio, rate)
+        back, read_rate = read(f"a{suffix}")
+        assert (read_rate, len(back)) == (rate, channels)
+        # A raw stream of AAC, like Matroska, does not say how much its encoder put before the sound.
+        lag = 0 if suffix in (".m4a", ".mp4") else best_lag(audio[0], back[0])
+        assert 0 <= lag <= 4_096
+        middle = slice(rate // 2, 3 * rate // 2)
+        for channel in range(channels):
+            shifted = back[channel, lag : lag + audio.shape[1]]
+            assert np.corrcoef(audio[channel, middle], shifted[middle])[0, 1] > 0.97
+
+    def test_a_cut_file_is_an_error(self) -> None:
+        write("a.m4a", chirp(1, RATE), RATE)
+        data = Path("a.m4a").read_bytes()
+        assert data.index(b"mdat") < data.index(b"moov")
+        for size in (12, len(data) // 2, data.index(b"moov") + 40):
+            Path("b.m4a").write_bytes(data[:size])
+            with pytest.raises(FormatError, match=r"^b\.m4a: "):
+                AudioReader("b.m4a")
+
+    def test_from_memory_and_from_a_pipe(self) -> None:
+        write("a.m4a", chirp(1, RATE), RATE)
+        expected = read("a.m4a")[0]
+        with AudioReader(io.BytesIO(Path("a.m4a").read_bytes()), "memory") as reader:
+            np.testing.assert_array_equal(np.concatenate(list(reader.blocks()), axis=1), expected)
+
+    def test_a_full_disk(self) -> None:
+        write("a.m4a", chirp(1, RATE), RATE)
+        whole = Path("a.m4a").stat().st_size
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        for size in (1, 500, whole // 2, whole - 1):
+            Path("a.m4a").unlink(missing_ok=True)
+            try:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+                with pytest.raises(ResourceError):
+                    write("a.m4a", chirp(1, RATE), RATE)
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            assert list(Path().iterdir()) == []
+
+    def test_no_room_for_what_is_decoded(self) -> None:
+        write("a.m4a", chirp(1, RATE), RATE)
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+            with pytest.raises(ResourceError, match="temporary file"):
+                AudioReader("a.m4a")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    def test_only_to_a_file(self) -> None:
+        with pytest.raises(UnsupportedError, match="file on disk"):
+            AudioWriter(io.BytesIO(), ".m4a", RATE, 1)
+
+    def test_no_sound_inside(self) -> None:
+        for data in (b"\0\0\0\x18ftypM4A \0\0\0\0M4A mp42", b"\xff\xf1" + bytes(100), b"\x1a\x45\xdf\xa3" + bytes(64)):
+            Path("a.m4a").write_bytes(data)
+            with pytest.raises((FormatError, InputError), match=r"^a\.m4a: "):
+                AudioReader("a.m4a")
+
+    def test_a_list_of_files_opens_none_of_them(self, folder: Path) -> None:
+        # FFmpeg itself would take each of these for a playlist.
+        for text in ("ffconcat version 1.0\nfile a.wav\n", "#EXTM3U\n#EXTINF:1,\na.wav\n"):
+            soundfile.write("a.wav", vowel(0.5), RATE)
+            Path("list.m4a").write_text(text)
+            with pytest.raises(FormatError, match="expected audio"):
+                AudioReader("list.m4a")
+
+    def test_through_the_command(self, folder: Path) -> None:
+        soundfile.write("a.wav", vowel(1.5), RATE)
+        for suffix in (".m4a", ".aac"):
+            assert run("compress", "a.wav", "a.nac", "-f") == 0
+            assert run("decompress", "a.nac", f"b{suffix}") == 0
+            assert run("compress", f"b{suffix}", f"b{suffix}.nac") == 0
+            assert run("decompress", f"b{suffix}.nac", f"c{suffix}.wav") == 0
+            assert soundfile.info(f"c{suffix}.wav").duration == pytest.approx(1.5, abs=0.2)
+
+
+def best_lag(audio: np.ndarray, late: np.ndarray) -> int:
+    """Samples by which `late` lags."""
+    size = 1 << (len(audio) + len(late)).bit_length()
+    product = np.fft.irfft(np.fft.rfft(late, size) * np.conj(np.fft.rfft(audio, size)))
+    return int(np.argmax(product[: size // 2]))
+
+
+class TestWithout:
+    @pytest.fixture(autouse=True)
+    def _neither(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "_pyav", lambda: None)
+        monkeypatch.setenv("FFMPEG", "/none/such")
+
+    def test_both_ways_say_what_to_install(self) -> None:
+        Path("a.m4a").write_bytes(b"\0\0\0\x18ftypM4A " + bytes(100))
+        for action in (lambda: AudioReader("a.m4a"), lambda: write("b.m4a", chirp(1, RATE), RATE)):
+            with pytest.raises(MissingProgram, match=r"FFMPEG names /none/such.*pip install 'wavcodes\[ffmpeg\]'"):
+                action()
+        assert names(Path()) == {"a.m4a"}
+
+    def test_the_exit_code_is_that_of_something_missing(self) -> None:
+        Path("a.m4a").write_bytes(b"\0\0\0\x18ftypM4A " + bytes(100))
+        assert run("encode", "a.m4a") == 69
