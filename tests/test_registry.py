@@ -18,7 +18,7 @@ ALL = registry.list_codecs()
 def test_the_codecs() -> None:
     encodec, dac = ["encodec_24khz", "encodec_32khz", "encodec_48khz"], ["dac_16khz", "dac_24khz", "dac_44khz"]
     snac = ["snac_24khz", "snac_32khz", "snac_44khz"]
-    assert ALL == ["wavcodes_16khz", *encodec, *dac, "dac_44khz_16kbps", *snac, "mimi", "lyra_v2"]
+    assert ["wavcodes_16khz", *encodec, *dac, "dac_44khz_16kbps", *snac, "mimi", "lyra_v2"] == ALL
     assert registry.DEFAULT_CODEC in ALL
     assert registry.spec(registry.DEFAULT_CODEC).weights.packaged
 

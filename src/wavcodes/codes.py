@@ -62,7 +62,7 @@ class Codes:
         lengths = {len(book) * stride for book, stride in zip(self.books, self.strides, strict=True)}
         if len(lengths) != 1:
             raise InputError(
-                f"expected books of equal duration, got {[len(b) for b in self.books]} codes at strides of {self.strides}"
+                f"expected books of equal duration, got {[len(b) for b in self.books]} codes at strides {self.strides}"
             )
         self._check_segments()
         if not 0 <= self.num_samples <= self.framing.capacity(self.num_frames, self.segments):

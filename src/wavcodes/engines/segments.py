@@ -15,7 +15,6 @@ from ..framing import Framing, Segment
 from ..graph import Network, rows_needed
 from .native import Engine, Rows, Stream
 
-
 _RUNNING = 64  # steps after which a stream is no longer at the beginning of its signal
 
 
