@@ -169,7 +169,7 @@ channels, with Meta's `encodec` and Descript's `descript-audio-codec`; `tests/te
 
 def largest(values: Iterable[float | None]) -> str:
     present = [value for value in values if value is not None]
-    return f"{max(present):.1e}" if present else ""
+    return "" if not present else f"{max(present):.1e}" if max(present) else "0"
 
 
 def progress(text: str) -> None:
