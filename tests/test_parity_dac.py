@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import peers
-import peers_dac
 import pytest
 from parity import Pair
 
@@ -19,7 +18,7 @@ def pair(request: pytest.FixtureRequest, random_pair: Callable[[str, int], Pair]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", peers_dac.DAC)
+@pytest.mark.parametrize("name", ["dac_24khz", "dac_44khz_16kbps"])  # of each network one; docs/parity.md has all
 def test_ten_seconds(name: str, random_pair: Callable[[str, int], Pair]) -> None:
     pair = random_pair(name, 1)
     assert pair.compare(peers.sound(101, 10 * pair.spec.sample_rate)[np.newaxis]).hold().share >= 0.999

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import peers
-import peers_snac
 import pytest
 import real
 import reference
@@ -61,7 +60,7 @@ def test_the_noise_is_heard(pair: Pair) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", peers_snac.SNAC)
+@pytest.mark.parametrize("name", ["snac_24khz", "snac_44khz"])  # 32 kHz has the network of 44.1 kHz; see docs/parity.md
 def test_ten_seconds(name: str, random_pair: Callable[[str, int], Pair]) -> None:
     pair = random_pair(name, 1)
     assert pair.compare(peers.sound(101, 10 * pair.spec.sample_rate)[np.newaxis]).hold().share >= 0.999
