@@ -17,8 +17,6 @@ from ..codes import Codes
 from ..errors import FormatError, InputError, LimitError, TruncatedError, UnsupportedError
 from ..files import read_up_to
 from ..unpickle import Items, Table, kind_of
-from ..weights.pickled import Tensor
-from ..weights.torch_file import read_saved
 from .base import NO_HINTS, Format, Header, Hints
 from .dac_pickle import Array, Arrays
 from .snac import framing_of, num_frames_of
@@ -77,6 +75,9 @@ class TorchReader(_LegacyReader):
     """A dictionary with `codes`, `model` and `sample_rate` that `torch.save` wrote, in either of its layouts."""
 
     def _contents(self, data: bytes) -> tuple[list[NDArray[Any]], str | None, int | None]:
+        from ..weights.pickled import Tensor  # here, because few need them and they take a while to import
+        from ..weights.torch_file import read_saved
+
         value, arrays = read_saved(memoryview(data))
         table, codes = _table(value)
         tensors: dict[str, Tensor] = {}
