@@ -236,11 +236,12 @@ class TestProcess:
 
 @pytest.mark.parametrize("argv", [["--help"], ["info", "a.nac"], ["codecs"]])
 def test_starts_quickly(folder: Path, argv: list[str]) -> None:
-    """The command's own share of the start, beyond Python and numpy, with compiled modules: seconds of CPU."""
+    """The command's own share of the start, beyond Python and numpy, with compiled modules: seconds of CPU of its own
+    thread (the threads that numpy has started for its BLAS spin for a while and are not ours)."""
     run("encode", "a.wav")
     code = (
-        "import time, numpy; start = time.process_time(); from wavcodes import cli; "
-        f"cli.main({argv!r}); print(time.process_time() - start)"
+        "import time, numpy; start = time.thread_time(); from wavcodes import cli; "
+        f"cli.main({argv!r}); print(time.thread_time() - start)"
     )
     environment = {**os.environ, **PACKAGE, "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -248,4 +249,4 @@ def test_starts_quickly(folder: Path, argv: list[str]) -> None:
     for _ in range(4):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
         times.append(float(done.stdout.splitlines()[-1]))
-    assert min(times) < 0.13
+    assert min(times) < 0.1
