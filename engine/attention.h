@@ -23,6 +23,7 @@ class LocalAttention : public Layer {
     // norm_weight, norm_bias (channels), qkv (3 channels, channels), out (channels, channels)
     LocalAttention(const Kernels&, int channels, int heads, int window, Tensor norm_weight, Tensor norm_bias, Tensor qkv,
                    Tensor out);
+    size_t needed(size_t rows) const override { return (rows + window_ - 1) / window_ * window_; }
     size_t ready(const State&, const Rows& in) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 

@@ -199,6 +199,7 @@ NB_MODULE(_core, m) {
             "isa"_a, "channels"_a)
         .def_prop_ro("in_channels", [](const Sequence& s) { return s.in_channels; })
         .def_prop_ro("out_channels", &Sequence::out_channels)
+        .def("needed", &Sequence::needed, "rows"_a)
         .def(
             "conv1d",
             [](Sequence& s, const Input& weight, const MaybeInput& bias, int stride, int dilation, int groups, int left,
@@ -215,16 +216,16 @@ NB_MODULE(_core, m) {
             "complete"_a)
         .def(
             "conv_transpose1d",
-            [](Sequence& s, const Input& weight, const MaybeInput& bias, int stride, int groups, int trim_right) {
+            [](Sequence& s, const Input& weight, const MaybeInput& bias, int stride, int groups, int trim_left, int trim_right) {
                 require(weight.ndim() == 3 && stride > 0 && groups > 0, "expected a weight (in, out / groups, kernel)");
                 const int in = int(weight.shape(0)), out = int(weight.shape(1)) * groups, kernel = int(weight.shape(2));
                 require(in == s.out_channels() && in % groups == 0, "a convolution does not fit the layer before it");
-                require(kernel >= stride && trim_right >= 0 && trim_right <= kernel - stride,
-                        "a transposed convolution needs 0 <= trim_right <= kernel - stride");
-                s.add(std::make_unique<ConvTranspose>(s.kernels, in, out, kernel, stride, groups, trim_right,
+                require(kernel >= stride && trim_left >= 0 && trim_right >= 0 && trim_right <= kernel - stride,
+                        "a transposed convolution needs 0 <= trim_left, 0 <= trim_right <= kernel - stride");
+                s.add(std::make_unique<ConvTranspose>(s.kernels, in, out, kernel, stride, groups, trim_left, trim_right,
                                                       Tensor{weight.data()}, tensor(bias, {size_t(out)})));
             },
-            "weight"_a, "bias"_a.none(), "stride"_a, "groups"_a, "trim_right"_a)
+            "weight"_a, "bias"_a.none(), "stride"_a, "groups"_a, "trim_left"_a, "trim_right"_a)
         .def(
             "activation", [](Sequence& s, const std::string& name, float slope) { s.add_activation({act_of(name), slope}); },
             "name"_a, "slope"_a = 0.0f)

@@ -14,6 +14,7 @@ using wavcodes::Attend;
 using wavcodes::Depthwise;
 using wavcodes::Kernels;
 using wavcodes::LstmStep;
+using wavcodes::Mix;
 using wavcodes::Pointwise;
 using wavcodes::Product;
 using wavcodes::Segment;
@@ -115,6 +116,13 @@ static inline void tiles(const Product& p, const Pass& pass, int& row) {
         // A share of the weights of the next pass, which follow those of this one.
         constexpr int line = 16, lines = pass_bytes / int(sizeof(float)) / line;
         for (int i = lines * row / p.rows; i < lines * (row + R) / p.rows; i++) prefetch_far(pass.next + i * line);
+        // What is read and written at the end of this tile.
+        if (pass.last)
+            for (int r = 0; r < R; r++)
+                for (int j = 0; j < p.width; j += 16) {
+                    prefetch(p.out + (row + r) * p.out_stride + j);
+                    if (p.add) prefetch(p.add + (row + r) * p.add_stride + j);
+                }
         if (!pass.last) {
             tile<R, N>(p, pass, row, p.scratch + ptrdiff_t(row) * N * lanes, N * lanes);
         } else if (whole) {
@@ -182,27 +190,89 @@ static void product(const Product& p) {
     }
 }
 
+// ---- mix ---------------------------------------------------------------------------------------------------------
+
+template <int Ins>
+static inline void mix_columns(const Mix& m, int c, int n) {
+    V x[Ins];
+#pragma GCC unroll 16
+    for (int j = 0; j < Ins; j++) {
+        const float* p = m.x + j * m.x_stride + c;
+        x[j] = n == lanes ? load(p) : load_some(p, n);
+    }
+    V bias = m.bias ? load(m.bias + c) : set1(0.0f);
+    for (int i = 0; i < m.outs; i++) {
+        V sum = bias;
+        const float* factors = m.matrix + i * Ins;
+#pragma GCC unroll 16
+        for (int j = 0; j < Ins; j++) sum = fma(set1(factors[j]), x[j], sum);
+        if (m.add) {
+            const float* p = m.add + i * m.add_stride + c;
+            sum = add(sum, n == lanes ? load(p) : load_some(p, n));
+        }
+        sum = activated(sum, m.function, c);
+        float* y = m.y + i * m.y_stride + c;
+        if (n == lanes)
+            store(y, sum);
+        else
+            store_some(y, sum, n);
+    }
+}
+
+template <int Ins>
+static void mix_rows(const Mix& m) {
+    int c = 0;
+    for (; c + lanes <= m.width; c += lanes) mix_columns<Ins>(m, c, lanes);
+    if (c < m.width) mix_columns<Ins>(m, c, m.width - c);
+}
+
+static void mix(const Mix& m) {
+    switch (m.ins) {
+        case 5: return mix_rows<5>(m);
+        case 6: return mix_rows<6>(m);
+        case 7: return mix_rows<7>(m);
+    }
+}
+
 // ---- the rest --------------------------------------------------------------------------------------------------
 
-static void depthwise(const Depthwise& d) {
-    for (int c = 0; c < d.channels; c += lanes) {
-        int n = least(lanes, d.channels - c);
-        V bias = load_some(d.bias + c, n);
-        for (int t = 0; t < d.rows; t++) {
-            const float* x = d.x + ptrdiff_t(t) * d.stride * d.channels + c;
-            V acc = bias;
-            if (n == lanes) {
-                for (int k = 0; k < d.taps; k++)
-                    acc = fma(load(x + ptrdiff_t(k) * d.dilation * d.channels), load(d.weights + k * d.channels + c), acc);
-                store(d.out + ptrdiff_t(t) * d.channels + c, activated(acc, d.function, c));
-            } else {
-                for (int k = 0; k < d.taps; k++)
-                    acc = fma(load_some(x + ptrdiff_t(k) * d.dilation * d.channels, n),
-                              load_some(d.weights + k * d.channels + c, n), acc);
-                store_some(d.out + ptrdiff_t(t) * d.channels + c, activated(acc, d.function, c), n);
-            }
-        }
+// R rows of n channels side by side: each is a chain of sums that waits for itself.
+template <int R>
+static inline void depthwise_rows(const Depthwise& d, int t, int c, int n) {
+    const ptrdiff_t tap = ptrdiff_t(d.dilation) * d.channels, step = ptrdiff_t(d.stride) * d.channels;
+    const float *x = d.x + t * step + c, *w = d.weights + c;
+    float* out = d.out + ptrdiff_t(t) * d.channels + c;
+    const bool whole = n == lanes;
+    const V bias = whole ? load(d.bias + c) : load_some(d.bias + c, n);
+    V acc[R];
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) acc[r] = bias;
+    for (int k = 0; k < d.taps; k++, x += tap, w += d.channels) {
+        const V weight = whole ? load(w) : load_some(w, n);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; r++) acc[r] = fma(whole ? load(x + r * step) : load_some(x + r * step, n), weight, acc[r]);
     }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; r++) {
+        const V y = activated(acc[r], d.function, c);
+        if (whole)
+            store(out + ptrdiff_t(r) * d.channels, y);
+        else
+            store_some(out + ptrdiff_t(r) * d.channels, y, n);
+    }
+}
+
+template <int R>
+static inline void depthwise_block(const Depthwise& d, int t) {
+    int c = 0;
+    for (; c + lanes <= d.channels; c += lanes) depthwise_rows<R>(d, t, c, lanes);
+    if (c < d.channels) depthwise_rows<R>(d, t, c, d.channels - c);
+}
+
+static void depthwise(const Depthwise& d) {
+    int t = 0;
+    for (; t + 4 <= d.rows; t += 4) depthwise_block<4>(d, t);
+    for (; t < d.rows; t++) depthwise_block<1>(d, t);
 }
 
 // Lanes lie across rows for the two sums and across channels for the result.
@@ -361,7 +431,7 @@ static int argmax(const float* x, int n) {
 }
 
 extern const Kernels kernels;
-const Kernels kernels = {WAVCODES_NAME, lanes,  V::max_vectors, product, depthwise, activate,
+const Kernels kernels = {WAVCODES_NAME, lanes,  V::max_vectors, product, mix, depthwise, activate,
                          layer_norm,    affine, lstm_step,      attend,  gaussian,  argmax};
 
 }  // namespace WAVCODES_NAMESPACE

@@ -85,10 +85,27 @@ struct Attend {
     float* out;        // [width]
 };
 
+// Sums of rows with constant factors:
+//   y[i] = function(add[i] + (bias + sum over j of matrix[i][j] * x[j])), rows of `width` values
+struct Mix {
+    const float* matrix;  // [outs][ins]
+    int outs, ins;        // ins: 5, 6 or 7
+    const float* x;
+    ptrdiff_t x_stride;
+    float* y;
+    ptrdiff_t y_stride;
+    int width;
+    const float* bias;  // or null
+    const float* add;   // or null
+    ptrdiff_t add_stride;
+    Pointwise function;
+};
+
 struct Kernels {
     const char* name;
     int lanes, max_vectors;
     void (*product)(const Product&);
+    void (*mix)(const Mix&);
     void (*depthwise)(const Depthwise&);
     void (*activate)(const float* x, float* y, size_t rows, int channels, const Pointwise& function);
     void (*layer_norm)(const float* x, int rows, int channels, const float* weight, const float* bias, float eps,

@@ -18,6 +18,11 @@ struct CountState : State {
     size_t rows = 0;  // taken from the input so far
 };
 
+// The tiles of a minimal filter are several rows each.
+size_t batch_rows(const Filter& filter) {
+    return wavcodes::batch_rows(filter.bytes()) * (filter.block() > 1 ? 2 : 1);
+}
+
 // -0.0 would make the sign of a sum of zeros depend on how many there are.
 float bias_at(Tensor bias, int j) { return bias.data ? bias.data[j] + 0.0f : 0.0f; }
 
@@ -31,9 +36,34 @@ size_t batch_rows(size_t bytes) { return bytes > heavy_bytes ? heavy_batch : 1; 
 
 // ---- Conv --------------------------------------------------------------------------------------------------------
 
+namespace {
+
+// A stride of half the kernel makes two taps of it.
+Window window_of(const ConvShape& s) {
+    const ptrdiff_t row = s.in, step = s.stride * row;
+    if (s.kernel == 2 * s.stride && s.dilation == 1 && s.groups == 1) return {2, int(step), step, step};
+    return {s.kernel, s.in / s.groups, s.dilation * row, step};
+}
+
+// Whether a convolution may wait for more rows: it does so anyway, and taps that are added must not change what its
+// padding is made of.
+bool ahead(const ConvShape& s) {
+    return s.right > 0 && (s.padding == Padding::zeros || !Filter::added_taps(window_of(s), s.out, true));
+}
+
+// The same convolution, which also waits for what added taps read.
+ConvShape waiting(ConvShape s) {
+    const int added = ahead(s) ? Filter::added_taps(window_of(s), s.out, true) : 0;
+    s.kernel += added;
+    s.right += added * s.dilation;
+    return s;
+}
+
+}  // namespace
+
 Conv::Conv(const Kernels& kernels, const ConvShape& shape, Tensor weight, Tensor bias, Tensor shortcut,
            Tensor shortcut_bias, int shortcut_channels)
-    : Windowed(shape), shortcut_channels_(shortcut_channels) {
+    : Windowed(shortcut_channels ? shape : waiting(shape)), shortcut_channels_(shortcut_channels) {
     const int in = shape.in / shape.groups, out = shape.out / shape.groups, kernel = shape.kernel;
     const int own = kernel * in;
     std::vector<ColumnRange> ranges;
@@ -43,10 +73,9 @@ Conv::Conv(const Kernels& kernels, const ConvShape& shape, Tensor weight, Tensor
                        : shortcut.data[size_t(j) * shortcut_channels + i - own];
     };
     auto start = [&](int j) { return bias_at(bias, j) + bias_at(shortcut_bias, j); };
-    limit = piece_rows(std::max(shape.out, shape.in * shape.stride));
-    matrix_ = std::make_unique<Matrix>(kernels, own + shortcut_channels, ranges, value, start);
-    batch = batch_rows(matrix_->bytes());
-    limit = std::max(batch, limit);
+    filter_ = std::make_unique<Filter>(kernels, window_of(shape), shortcut_channels, ranges, value, start, ahead(shape));
+    batch = batch_rows(*filter_);
+    limit = std::max({batch, piece_rows(std::max(shape.out, shape.in * shape.stride)), filter_->block()});
 
     // A narrow output leaves most lanes empty. As a convolution of stride F it gives F rows at once; the weights
     // that this adds are zeros, which change no sum.
@@ -63,37 +92,35 @@ Conv::Conv(const Kernels& kernels, const ConvShape& shape, Tensor weight, Tensor
     }
 }
 
+size_t Conv::ready(const State& state, const Rows& in) const {
+    const size_t rows = Windowed::ready(state, in);
+    return state.finished ? rows : filter_->whole(position(state), rows);
+}
+
 void Conv::run_with(State& state, Rows& in, Rows& out, size_t steps, int threads, const float* skip) const {
+    if (steps < ready(state, in)) steps = filter_->whole(position(state), steps);
     const float* x = window(state, in);
     const ConvShape& s = shape_;
-    const ptrdiff_t row = s.in;
     Matrix::Output output{out.append(steps), s.out, nullptr, 0, activation_.function()};
     if (skip && !shortcut_channels_) {
         output.add = skip;
         output.add_stride = s.out;
     }
-    thread_local std::vector<Segment> segments;
     size_t done = 0;
     if (wide_ && !output.add && steps >= size_t(wide_rows_)) {
         const size_t rows = steps / wide_rows_;
-        segments.assign(1, {x, wide_rows_ * row, (s.kernel + wide_rows_ - 1) * s.in});
+        const Segment window{x, ptrdiff_t(wide_rows_) * s.in, (s.kernel + wide_rows_ - 1) * s.in};
         Matrix::Output wide = output;
         wide.stride = wide_rows_ * s.out;
         wide.function = wide_activation_.function();
-        wide_->apply(segments, 0, int(rows), wide, threads);
+        wide_->apply({&window, 1}, 0, int(rows), wide, threads);
         done = rows * wide_rows_;
-        x += done * row;
+        x += done * s.in;
         output.out += done * s.out;
     }
     if (done < steps) {
-        segments.clear();
-        if (s.dilation == 1 && s.groups == 1)
-            segments.push_back({x, s.stride * row, s.kernel * s.in});
-        else
-            for (int k = 0; k < s.kernel; k++)
-                segments.push_back({x + k * s.dilation * row, s.stride * row, s.in / s.groups});
-        if (shortcut_channels_) segments.push_back({skip, shortcut_channels_, shortcut_channels_});
-        matrix_->apply(segments, shortcut_channels_ ? 1 : 0, int(steps - done), output, threads);
+        const Segment shortcut{skip, shortcut_channels_, shortcut_channels_};
+        filter_->run(x, position(state) + done, steps - done, output, threads, shortcut_channels_ ? &shortcut : nullptr);
     }
     if (wide_)  // the added zeros may have turned a sum of -0.0 to 0.0: make it 0.0 on both ways
         for (float* p = out.row(out.size() - steps); p < out.row(out.size()); p++) *p += 0.0f;
@@ -126,12 +153,21 @@ void DepthwiseConv::run(State& state, Rows& in, Rows& out, size_t steps, int thr
 
 // ---- ConvTranspose -----------------------------------------------------------------------------------------------
 
+namespace {
+
+struct TransposeState : State {
+    size_t first = 0;  // step of the signal that the stream begins with
+    size_t steps = 0;  // done so far
+};
+
+}  // namespace
+
 ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel, int stride, int groups,
-                             int trim_right, Tensor weight, Tensor bias)
+                             int trim_left, int trim_right, Tensor weight, Tensor bias)
     : Fusing(in, out),
       taps_((kernel + stride - 1) / stride),
       stride_(stride),
-      groups_(groups),
+      trim_left_(trim_left),
       tail_rows_(kernel - stride - trim_right) {
     const int in_group = in / groups, out_group = out / groups;
     std::vector<ColumnRange> ranges;
@@ -145,40 +181,51 @@ ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel
         const int ic = oc / out_group * in_group + i % in_group;
         return k < kernel ? weight.data[(size_t(ic) * out_group + oc % out_group) * kernel + k] : 0.0f;
     };
-    auto start = [&](int column) { return bias_at(bias, column % out); };
-    matrix_ = std::make_unique<Matrix>(kernels, taps_ * in_group, ranges, value, start);
-    batch = batch_rows(matrix_->bytes());
-    limit = std::max(batch, piece_rows(size_t(stride) * out));
+    filter_ = std::make_unique<Filter>(kernels, Window{taps_, in_group, in, in}, 0, ranges, value,
+                                       [&](int column) { return bias_at(bias, column % out); },
+                                       trim_left > 0 && taps_ == 2);
+    batch = batch_rows(*filter_);
+    limit = std::max({batch, piece_rows(size_t(stride) * out), filter_->block()});
     rows_ = stride;
     up = stride;
 }
 
-std::unique_ptr<State> ConvTranspose::start(Rows& in, Origin) const {
+std::unique_ptr<State> ConvTranspose::start(Rows& in, Origin origin) const {
     in.append_zeros(taps_ - 1);
-    return std::make_unique<CountState>();
+    auto state = std::make_unique<TransposeState>();
+    state->first = origin.first_row;
+    return state;
 }
 
-size_t ConvTranspose::ready(const State&, const Rows& in) const {
-    return in.size() < size_t(taps_) ? 0 : in.size() - taps_ + 1;
+size_t ConvTranspose::ready(const State& s, const Rows& in) const {
+    const auto& state = static_cast<const TransposeState&>(s);
+    const size_t steps = in.size() < size_t(taps_) ? 0 : in.size() - taps_ + 1;
+    return state.finished ? steps : filter_->whole(state.first + state.steps, steps);
 }
 
 void ConvTranspose::finish(State&, Rows& in) const { in.append_zeros((tail_rows_ + stride_ - 1) / stride_); }
 
 void ConvTranspose::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
-    auto& state = static_cast<CountState&>(s);
-    const ptrdiff_t row = in_channels;
-    const Matrix::Output output{out.append(steps * stride_), ptrdiff_t(stride_) * out_channels, nullptr, 0,
-                                activation_.function()};
-    thread_local std::vector<Segment> segments;
-    segments.clear();
-    if (groups_ == 1)
-        segments.push_back({in.row(0), row, taps_ * in_channels});
-    else
-        for (int k = 0; k < taps_; k++) segments.push_back({in.row(k), row, in_channels / groups_});
-    matrix_->apply(segments, 0, int(steps), output, threads);
-    state.rows += steps;
+    auto& state = static_cast<TransposeState&>(s);
+    if (steps < ready(s, in)) steps = filter_->whole(state.first + state.steps, steps);
+    const size_t begin = state.steps * stride_, trimmed = std::min(trim_left_ - std::min(trim_left_, begin), steps * stride_);
+    auto compute = [&](size_t first, size_t count, float* y) {
+        const Matrix::Output output{y, ptrdiff_t(stride_) * out_channels, nullptr, 0, activation_.function()};
+        filter_->run(in.row(first), state.first + state.steps + first, count, output, threads);
+    };
+    // Steps whose rows are cut off, or some of them, go elsewhere first.
+    const size_t cut = (trimmed + stride_ - 1) / stride_;
+    if (cut) {
+        Floats rows(cut * stride_ * out_channels);
+        compute(0, cut, rows.data());
+        const size_t kept = cut * stride_ - trimmed;
+        if (kept) std::memcpy(out.append(kept), rows.data() + trimmed * out_channels, kept * out_channels * sizeof(float));
+    }
+    if (cut < steps) compute(cut, steps - cut, out.append((steps - cut) * stride_));
+    state.steps += steps;
     in.drop(steps);
-    if (state.finished && in.size() < size_t(taps_) && tail_rows_ % stride_) out.drop_last(stride_ - tail_rows_ % stride_);
+    if (state.finished && in.size() < size_t(taps_) && tail_rows_ % stride_)
+        out.drop_last(std::min<size_t>(stride_ - tail_rows_ % stride_, state.steps * stride_ - std::min(trim_left_, state.steps * stride_)));
 }
 
 // ---- Activations -------------------------------------------------------------------------------------------------
@@ -273,6 +320,12 @@ std::unique_ptr<State> Sum::start(Rows&, Origin origin) const {
     auto state = std::make_unique<SumState>();
     for (const auto& branch : branches_) state->branches.push_back(branch->start(origin));
     return state;
+}
+
+size_t Sum::needed(size_t rows) const {
+    size_t most = rows;
+    for (const auto& branch : branches_) most = std::max(most, branch->needed(rows));
+    return most;
 }
 
 size_t Sum::ready(const State& s, const Rows& in) const {

@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
+#include "filter.h"
 #include "kernels.h"
-#include "matrix.h"
 #include "rows.h"
 
 namespace wavcodes {
@@ -53,6 +53,8 @@ class Layer {
     virtual ~Layer() = default;
 
     virtual std::unique_ptr<State> start(Rows&, Origin) const { return std::make_unique<State>(); }
+    // Rows of a running signal that must have come before the first `rows` rows of the output are there.
+    virtual size_t needed(size_t rows) const { return rows; }
     // How many steps can be computed from the rows that are there (a step is one row, of input or of output).
     virtual size_t ready(const State&, const Rows& in) const { return in.size(); }
     // Called once, when the last row of the input is there: pads it.
@@ -89,6 +91,7 @@ class Sequence {
     // From now on there are streams: add() throws.
     void freeze() { frozen_ = true; }
     size_t batch() const;
+    size_t needed(size_t rows) const;
 
     State start(Origin = {}) const;
     // Appends rows to the input. The activation that a sequence may begin with is applied on the way.
@@ -135,11 +138,14 @@ class Windowed : public Fusing {
    public:
     explicit Windowed(const ConvShape& shape) : Fusing(shape.in, shape.out), shape_(shape) { down = shape.stride; }
     std::unique_ptr<State> start(Rows&, Origin) const override;
+    size_t needed(size_t rows) const override;
     size_t ready(const State&, const Rows&) const override;
     void finish(State&, Rows&) const override;
 
    protected:
     const float* window(State&, Rows& in) const;
+    // The output row of the signal that comes next.
+    size_t position(const State&) const;
     void move(State&, Rows& in, size_t steps) const;
     const ConvShape shape_;
 };
@@ -150,6 +156,8 @@ class Conv : public Windowed {
     // input is part of the same sum.
     Conv(const Kernels&, const ConvShape&, Tensor weight, Tensor bias, Tensor shortcut = {}, Tensor shortcut_bias = {},
          int shortcut_channels = 0);
+    size_t needed(size_t rows) const override { return Windowed::needed(filter_->filled(rows)); }
+    size_t ready(const State&, const Rows&) const override;
     void run(State& s, Rows& in, Rows& out, size_t steps, int threads) const override {
         run_with(s, in, out, steps, threads, nullptr);
     }
@@ -163,7 +171,7 @@ class Conv : public Windowed {
 
    private:
     const int shortcut_channels_;
-    std::unique_ptr<Matrix> matrix_;
+    std::unique_ptr<Filter> filter_;
     std::unique_ptr<Matrix> wide_;  // `wide_rows_` rows of a narrow output in one
     int wide_rows_ = 0;
     Activation wide_activation_;
@@ -180,20 +188,23 @@ class DepthwiseConv : public Windowed {
     Floats weights_, bias_;
 };
 
-// A transposed convolution is a causal convolution with `stride` times the outputs: row t of it is `stride` rows.
+// A transposed convolution is a causal convolution with `stride` times the outputs: step t of it gives `stride` rows.
 class ConvTranspose : public Fusing {
    public:
     // weight (in, out / groups, kernel)
-    ConvTranspose(const Kernels&, int in, int out, int kernel, int stride, int groups, int trim_right, Tensor weight,
-                  Tensor bias);
+    ConvTranspose(const Kernels&, int in, int out, int kernel, int stride, int groups, int trim_left, int trim_right,
+                  Tensor weight, Tensor bias);
     std::unique_ptr<State> start(Rows&, Origin) const override;
+    size_t needed(size_t rows) const override { return filter_->filled((rows + trim_left_ + stride_ - 1) / stride_); }
     size_t ready(const State&, const Rows&) const override;
     void finish(State&, Rows&) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
    private:
-    const int taps_, stride_, groups_, tail_rows_;
-    std::unique_ptr<Matrix> matrix_;
+    const int taps_, stride_;
+    const size_t trim_left_;
+    const int tail_rows_;
+    std::unique_ptr<Filter> filter_;
 };
 
 // An activation that no layer took in.
@@ -224,7 +235,7 @@ class Lstm : public Layer {
     // uses all 24 bits: as many as a float32 has.
     struct Recurrent {
         Recurrent(const Kernels&, int channels, int columns, const std::function<float(int i, int column)>& weight);
-        Buffer<int32_t> weights;
+        Pages<int32_t> weights;
         Floats scales;
     };
 
@@ -239,6 +250,7 @@ class Residual : public Layer {
    public:
     Residual(std::unique_ptr<Sequence> body, std::unique_ptr<Conv> last);
     std::unique_ptr<State> start(Rows&, Origin) const override;
+    size_t needed(size_t rows) const override { return std::max(rows, body_->needed(last_->needed(rows))); }
     size_t ready(const State&, const Rows&) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
     bool fuse(const Activation& activation) override { return last_->fuse(activation); }
@@ -253,6 +265,7 @@ class Sum : public Layer {
    public:
     explicit Sum(std::vector<std::unique_ptr<Sequence>> branches);
     std::unique_ptr<State> start(Rows&, Origin) const override;
+    size_t needed(size_t rows) const override;
     size_t ready(const State&, const Rows&) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
@@ -275,6 +288,7 @@ class PadEnd : public Layer {
 class TrimEnd : public Layer {
    public:
     TrimEnd(int channels, size_t rows) : Layer(channels, channels), rows_(rows) {}
+    size_t needed(size_t rows) const override { return rows + rows_; }
     size_t ready(const State&, const Rows& in) const override { return in.size() - std::min(in.size(), rows_); }
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
@@ -285,6 +299,7 @@ class TrimEnd : public Layer {
 class TrimStart : public Layer {
    public:
     TrimStart(int channels, size_t rows) : Layer(channels, channels), rows_(rows) {}
+    size_t needed(size_t rows) const override { return rows + rows_; }
     std::unique_ptr<State> start(Rows&, Origin) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 

@@ -1,12 +1,14 @@
 #include "matrix.h"
 
+#include <algorithm>
+
 #include "threads.h"
 
 namespace wavcodes {
 
 Matrix::Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange>& ranges,
                const std::function<float(int, int)>& value, const std::function<float(int)>& bias)
-    : kernels_(kernels) {
+    : kernels_(kernels), length_(length) {
     size_t total = 0;
     for (const ColumnRange& range : ranges) {
         int vectors = (range.count + kernels.lanes - 1) / kernels.lanes;
@@ -23,7 +25,7 @@ Matrix::Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange
         }
         columns_ = std::max(columns_, range.first + range.count);
     }
-    floats_ = Floats(total);
+    floats_ = Pages<float>(total);
     for (const Panel& panel : panels_) {
         const int padded = panel.vectors * kernels.lanes;
         float* b = floats_.data() + panel.bias;
@@ -32,6 +34,14 @@ Matrix::Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange
         for (int i = 0; i < length; i++)
             for (int j = 0; j < padded; j++) w[size_t(i) * padded + j] = j < panel.width ? value(i, panel.column + j) : 0.0f;
     }
+}
+
+void Matrix::column(int index, float* out) const {
+    const auto after = std::upper_bound(panels_.begin(), panels_.end(), index,
+                                        [](int i, const Panel& panel) { return i < panel.column; });
+    const Panel& panel = *std::prev(after);
+    const float* weight = floats_.data() + panel.weights + (index - panel.column);
+    for (int i = 0; i < length_; i++) out[i] = weight[size_t(i) * panel.vectors * kernels_.lanes];
 }
 
 Matrix Matrix::dense(const Kernels& kernels, int inputs, int outputs, const float* weight, const float* bias,
@@ -60,6 +70,11 @@ void Matrix::apply_range(std::span<const Segment> segments, int fixed, int first
                           floats_.data() + panel.bias, panel.vectors, rows, output.out + first_row * output.stride + panel.column, output.stride, panel.width, add,
                           output.add_stride, output.function.from(panel.column), scratch.data()});
     }
+}
+
+void Matrix::apply_panel(int index, std::span<const Segment> segments, int rows, float* out, ptrdiff_t stride) const {
+    const Output output{out - panels_[index].column, stride};
+    apply_range(segments, 0, 0, rows, index, index + 1, output);
 }
 
 void Matrix::apply(std::span<const Segment> segments, int fixed, int rows, const Output& output,

@@ -26,6 +26,8 @@ class Matrix {
                         const float* bias = nullptr, const float* scale = nullptr);
 
     int columns() const { return columns_; }
+    // The weights of one column, [length].
+    void column(int index, float* out) const;
     size_t bytes() const { return floats_.size() * sizeof(float); }
 
     struct Output {
@@ -39,6 +41,14 @@ class Matrix {
     // except for the last `fixed` segments. Threads share out rows, or panels where rows are few.
     void apply(std::span<const Segment> segments, int fixed, int rows, const Output& output, int threads) const;
 
+    // Columns that are computed together, and one of these sets alone, without threads.
+    struct Columns {
+        int first, count;
+    };
+    int panels() const { return int(panels_.size()); }
+    Columns panel(int index) const { return {panels_[index].column, panels_[index].width}; }
+    void apply_panel(int index, std::span<const Segment> segments, int rows, float* out, ptrdiff_t stride) const;
+
    private:
     struct Panel {
         int column, width, vectors, input;
@@ -48,9 +58,9 @@ class Matrix {
                      int last_panel, const Output& output) const;
 
     const Kernels& kernels_;
-    int columns_ = 0;
+    int length_, columns_ = 0;
     std::vector<Panel> panels_;
-    Floats floats_;
+    Pages<float> floats_;
 };
 
 }  // namespace wavcodes

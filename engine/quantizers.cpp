@@ -51,20 +51,19 @@ void Quantizer::add_group(int width, const float* in_weight, const float* out_we
 
 void Quantizer::add_euclidean(const float* codebook) {
     const int dim = group().dim;
-    Book book{1, nullptr, nullptr, {}};
+    Book book{1, nullptr, nullptr, nullptr, {}};
     // |x - e|^2 is least where x e - |e|^2 / 2 is greatest.
     std::vector<float> halves(size_);
     for (int j = 0; j < size_; j++) halves[j] = float(-0.5 * squared_norm(codebook + size_t(j) * dim, dim));
     book.scores = matrix(kernels_, dim, size_, codebook, halves.data());
-    book.entries = Floats(size_t(size_) * dim);
-    std::copy_n(codebook, size_t(size_) * dim, book.entries.data());
     group().books.push_back(std::move(book));
 }
 
 void Quantizer::add_cosine(int stride, int width, const float* in_weight, const float* in_bias, const float* out_weight,
                            const float* out_bias, const float* codebook) {
     const int dim = group().dim;
-    Book book{stride, matrix(kernels_, dim, width, in_weight, in_bias), nullptr, Floats(size_t(size_) * dim)};
+    Book book{stride, matrix(kernels_, dim, width, in_weight, in_bias), nullptr,
+              matrix(kernels_, width, dim, out_weight, out_bias), Pages<float>(size_t(size_) * width)};
     // The length of x does not change which angle is the smallest, so only the entries are normalised.
     std::vector<float> normal(size_t(size_) * width);
     for (int j = 0; j < size_; j++) {
@@ -73,7 +72,7 @@ void Quantizer::add_cosine(int stride, int width, const float* in_weight, const 
         for (int i = 0; i < width; i++) normal[size_t(j) * width + i] = entry[i] * inverse;
     }
     book.scores = matrix(kernels_, width, size_, normal.data(), nullptr);
-    apply(*matrix(kernels_, width, dim, out_weight, out_bias), width, codebook, size_, book.entries.data());
+    std::copy_n(codebook, size_t(size_) * width, book.entries.data());
     group().books.push_back(std::move(book));
 }
 
@@ -102,6 +101,22 @@ size_t Quantizer::num_codes(size_t rows, int num_codebooks) const {
     return codes;
 }
 
+const float* Quantizer::entries(const Group& g, const Book& book, const int32_t* codes, size_t count) const {
+    thread_local Floats found, projected;
+    const int width = book.out ? book.in->columns() : g.dim;
+    float* rows = found.room(count * width);
+    for (size_t t = 0; t < count; t++) {
+        if (book.out)
+            std::copy_n(book.entries.data() + size_t(codes[t]) * width, width, rows + t * width);
+        else
+            book.scores->column(codes[t], rows + t * width);
+    }
+    if (!book.out) return rows;
+    float* added = projected.room(count * g.dim);
+    apply(*book.out, width, rows, count, added);
+    return added;
+}
+
 // Codes of `rows` rows from row `first` of `all_rows` on.
 void Quantizer::encode_block(const float* latent, size_t first, int rows, size_t all_rows, int num_codebooks,
                              int32_t* codes) const {
@@ -126,21 +141,18 @@ void Quantizer::encode_block(const float* latent, size_t first, int rows, size_t
             searched = mean;
         }
         int width = dim;
-        if (book.projection) {
-            width = book.projection->columns();
+        if (book.in) {
+            width = book.in->columns();
             float* projected = projections.room(size_t(rows) * width);
-            apply(*book.projection, dim, searched, count, projected);
+            apply(*book.in, dim, searched, count, projected);
             searched = projected;
         }
         apply(*book.scores, width, searched, count, scores);
-        for (int t = 0; t < count; t++) {
-            const int code = kernels_.argmax(scores + size_t(t) * size_, size_);
-            codes[first / book.stride + t] = code;
-            const float* entry = book.entries.data() + size_t(code) * dim;
-            float* row = residual + size_t(t) * book.stride * dim;
-            for (int s = 0; s < book.stride; s++, row += dim)
-                for (int i = 0; i < dim; i++) row[i] -= entry[i];
-        }
+        int32_t* chosen = codes + first / book.stride;
+        for (int t = 0; t < count; t++) chosen[t] = kernels_.argmax(scores + size_t(t) * size_, size_);
+        const float* entry = entries(g, book, chosen, count);
+        for (int t = 0; t < rows; t++)
+            for (int i = 0; i < dim; i++) residual[size_t(t) * dim + i] -= entry[size_t(t / book.stride) * dim + i];
         codes += all_rows / book.stride;
     });
 }
@@ -172,9 +184,13 @@ void Quantizer::decode(const int32_t* codes, size_t rows, int num_codebooks, flo
         }
         for (size_t k = 0; k < books; k++) {
             const Book& book = g.books[k];
-            for (size_t t = 0; t < rows; t++) {
-                const float* entry = book.entries.data() + size_t(codes[t / book.stride]) * g.dim;
-                for (int i = 0; i < g.dim; i++) sum[t * g.dim + i] += entry[i];
+            const size_t step = size_t(block_rows + book.stride - 1) / book.stride * book.stride;
+            for (size_t first = 0; first < rows; first += step) {
+                const size_t count = std::min(step, rows - first);
+                const float* entry = entries(g, book, codes + first / book.stride, count / book.stride);
+                for (size_t t = 0; t < count; t++)
+                    for (int i = 0; i < g.dim; i++)
+                        sum[(first + t) * g.dim + i] += entry[t / book.stride * g.dim + i];
             }
             codes += rows / book.stride;
         }

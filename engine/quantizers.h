@@ -9,12 +9,14 @@
 
 namespace wavcodes {
 
-// One codebook: how it is searched, and what each of its entries adds.
+// One codebook: how it is searched, and what each of its entries adds. The latter is computed when it is needed: a table
+// of it would take as much memory as all else in some codecs.
 struct Book {
-    int stride;                          // rows per code: the mean of that many rows is searched
-    std::unique_ptr<Matrix> projection;  // to the search space; null: the rows themselves are searched
-    std::unique_ptr<Matrix> scores;      // the greatest score wins, the lowest index among equals
-    Floats entries;                      // [size][dim of the group]
+    int stride;                      // rows per code: the mean of that many rows is searched
+    std::unique_ptr<Matrix> in;      // to the space of the search; null: the rows themselves are searched
+    std::unique_ptr<Matrix> scores;  // the greatest score wins, the lowest index among equals
+    std::unique_ptr<Matrix> out;     // from `entries` to what they add; null: the columns of `scores` are added
+    Pages<float> entries;            // [size][width of the search]
 };
 
 // Books that describe what the ones before have left over of the latent, or of a projection of it.
@@ -58,6 +60,8 @@ class Quantizer {
     Group& group();
     template <class Visit>
     void each_book(int num_codebooks, Visit visit) const;
+    // What the entries of `count` codes add, [count][dim of the group].
+    const float* entries(const Group& group, const Book& book, const int32_t* codes, size_t count) const;
     void encode_block(const float* latent, size_t first, int rows, size_t all_rows, int num_codebooks,
                       int32_t* codes) const;
 

@@ -2,38 +2,11 @@
 #pragma once
 
 #include <algorithm>
-#include <cstddef>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <new>
+
+#include "buffer.h"
 
 namespace wavcodes {
-
-// Memory that starts on a cache line and is not initialised.
-template <class T>
-class Buffer {
-   public:
-    Buffer() = default;
-    explicit Buffer(size_t n) : size_(n) {
-        data_.reset(static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t(64))));
-    }
-    T* data() const { return data_.get(); }
-    size_t size() const { return size_; }
-    // At least n values; the contents are not kept.
-    T* room(size_t n) {
-        if (n > size_) *this = Buffer(n);
-        return data();
-    }
-
-   private:
-    struct Free {
-        void operator()(T* p) const { ::operator delete(p, std::align_val_t(64)); }
-    };
-    std::unique_ptr<T, Free> data_;
-    size_t size_ = 0;
-};
-using Floats = Buffer<float>;
 
 class Rows {
    public:

@@ -26,6 +26,11 @@ size_t Sequence::batch() const {
     return most;
 }
 
+size_t Sequence::needed(size_t rows) const {
+    for (auto layer = layers_.rbegin(); layer != layers_.rend(); ++layer) rows = (*layer)->needed(rows);
+    return rows;
+}
+
 Sequence::State Sequence::start(Origin origin) const {
     State state;
     state.queues.emplace_back(in_channels);

@@ -6,6 +6,7 @@ namespace {
 
 struct WindowState : State {
     bool started = false;
+    size_t first = 0;    // output row of the signal that the stream begins with
     size_t steps = 0;    // given so far
     size_t dropped = 0;  // rows that have left the queue
     size_t head = 0;     // first row of the next window within the queue; the rows before it serve as a mirror at the end
@@ -31,8 +32,9 @@ void pad_start(Rows& in, Padding padding, size_t left) {
 
 }  // namespace
 
-std::unique_ptr<State> Windowed::start(Rows& in, Origin) const {
+std::unique_ptr<State> Windowed::start(Rows& in, Origin origin) const {
     auto state = std::make_unique<WindowState>();
+    state->first = origin.first_row / shape_.stride;
     if (shape_.padding == Padding::zeros || shape_.left == 0) {
         in.append_zeros(shape_.left);
         state->started = true;
@@ -40,11 +42,21 @@ std::unique_ptr<State> Windowed::start(Rows& in, Origin) const {
     return state;
 }
 
+size_t Windowed::needed(size_t rows) const {
+    const ptrdiff_t end = (ptrdiff_t(rows) - 1) * shape_.stride + shape_.span() - shape_.left;
+    return rows ? std::max<ptrdiff_t>(end, 0) : 0;
+}
+
 size_t Windowed::ready(const State& s, const Rows& in) const {
     const auto& state = static_cast<const WindowState&>(s);
     if (!state.started)
         return in.size() < source_rows(shape_.padding, shape_.left) ? 0 : windows(shape_, in.size() + shape_.left);
     return in.size() > state.head ? windows(shape_, in.size() - state.head) : 0;
+}
+
+size_t Windowed::position(const State& s) const {
+    const auto& state = static_cast<const WindowState&>(s);
+    return state.first + state.steps;
 }
 
 const float* Windowed::window(State& s, Rows& in) const {

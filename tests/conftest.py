@@ -80,11 +80,25 @@ def ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
-def cross() -> tuple[str, str]:
-    """Commands that compile C++ for 64-bit Arm and that run the result here."""
-    compiler = shutil.which("aarch64-linux-gnu-g++")
-    emulator = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
-    if not (compiler and emulator and shutil.which("cmake")):
-        _missing("cross", "cmake, aarch64-linux-gnu-g++ and qemu-aarch64 (qemu-user) are not all installed")
-    return str(compiler), str(emulator)
+@pytest.fixture
+def hub_cache(tmp_path: Path) -> Any:
+    """A hub's cache on disk that a test fills: `provider_case.Cache`."""
+    import provider_case
+
+    return provider_case.Cache(tmp_path / "hub")
+
+
+@pytest.fixture
+def cached_provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hub_cache: Any) -> Callable[[str], Any]:
+    """A provider of a narrow codec whose weights are in `hub_cache`."""
+    from narrow import narrow
+    from provider_case import CONFIGS
+
+    from wavcodes.provider import CodecProvider
+
+    def make(name: str) -> Any:
+        config = CONFIGS[name]
+        hub_cache.put(config.repo_id, config.weights_filename, narrow(monkeypatch, tmp_path, name)[name])
+        return CodecProvider(hub_cache.config(config), threads=1)
+
+    return make

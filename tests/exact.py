@@ -87,7 +87,7 @@ SMALL: dict[str, tuple[str, Any, Any, dict[str, Any]]] = {
         dac,
         dac.Config(
             encoder_dim=4,
-            decoder_dim=32,
+            decoder_dim=128,
             rates=(2, 5, 4),
             dim=16,
             num_codebooks=4,

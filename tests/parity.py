@@ -81,7 +81,7 @@ class Pair:
         self.theirs, self.spec, self.network = model, entry.spec, entry.network()
         self.ours: Codec = wavcodes.load(name, weights=path)
         paths = tuple(located.path for located in locate(self.spec, path))
-        self.tensors = check(entry.tensors(paths), tensor_shapes(self.network), name)
+        self.tensors = dict(check(entry.tensors(paths), tensor_shapes(self.network), name))  # their file may go
         # Numbers of books to decode a part with: the fewest that a bandwidth has, and all.
         self.counts = sorted({self.spec.resolve_codebooks(self.spec.bandwidths[0]), self.spec.num_codebooks})
 

@@ -59,7 +59,7 @@ class SnacTables:
         flat = {name: value[..., 0] if "proj.weight" in name else value for name, value in named.items()}
         self.tensors = check(flat, dict(self.quantizer.tensors()), "SNAC's tables")
         zeros = {name: np.zeros(shape, np.float32) for name, shape in tensor_shapes(network).items()}
-        self._engine = Engine(network, zeros | self.tensors)
+        self._engine = Engine(network, {**zeros, **self.tensors})
 
         rng = np.random.default_rng(4)
         codes = [rng.integers(self.quantizer.codebook_size, size=frames // stride) for stride in self.quantizer.strides]

@@ -415,7 +415,7 @@ class TestSpeech:
     def test_help_names_the_commands(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("--help") == 0
         said = capsys.readouterr().out
-        for word in ("encode", "decode", "info", "codecs", "download", "exit codes"):
+        for word in ("encode", "decode", "convert", "test", "info", "codecs", "download", "exit codes"):
             assert word in said
         assert run("--version") == 0
         assert capsys.readouterr().out == f"wavcodes {wavcodes.__version__}\n"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 import exact
 import numpy as np
 import pytest
+from narrow import narrow
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
@@ -111,6 +113,37 @@ def test_one_instance_serves_many_threads(codec: Codec) -> None:
         results = list(pool.map(both, range(24)))
     assert [codes for codes, _ in results] == serial
     assert [sound for _, sound in results] == sounds
+
+
+def test_eight_threads_on_shared_codecs_give_what_one_gives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    names = ("encodec_24khz", "encodec_48khz", "dac_44khz", "snac_32khz", "mimi")
+    weights = narrow(monkeypatch, tmp_path, *names)
+    codecs = [wavcodes.load(name, path, threads=1) for name, path in weights.items()] + [wavcodes.load(threads=1)]
+    clips = [
+        exact.clip(codec.spec, round((0.08 + k / 60) * codec.spec.sample_rate), k) for k in range(5) for codec in codecs
+    ]
+
+    def call(n: int) -> tuple[Codes, NDArray[np.float32]]:
+        codec, clip = codecs[n % len(codecs)], clips[n % len(clips)]
+        codes = codec.encode(clip, codec.spec.sample_rate)
+        return codes, codec.decode(codes)
+
+    expected = [call(n) for n in range(len(clips))]
+    wrong: list[int] = []
+
+    def work(thread: int) -> None:
+        for step in range(50):
+            n = (thread * 7 + step) % len(clips)
+            codes, decoded = call(n)
+            if codes != expected[n][0] or not np.array_equal(decoded, expected[n][1]):
+                wrong.append(n)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
 
 
 # ---- audio that is taken, and audio that is not

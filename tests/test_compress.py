@@ -115,6 +115,45 @@ class TestCommand:
         assert "use -f" in capfd.readouterr().err
         assert Path(name).read_bytes() == b"mine"
 
+    def test_channels_that_cannot_be_are_refused_before_anything_is_said(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+    ) -> None:
+        weights = narrow(monkeypatch, folder, "encodec_48khz")["encodec_48khz"]
+        soundfile.write("six.wav", np.zeros((900, 6)), 44_100)
+        options = ["--codec", "encodec_48khz", "--bandwidth", "3", "--weights", weights]
+        assert run("compress", "six.wav", "six.ecdc", *options) == 65
+        (said,) = capfd.readouterr().err.splitlines()
+        assert "six.wav: expected 2 channels or one, got 6" in said
+        assert "six.ecdc" not in names(folder)
+
+    def test_messages_go_to_a_stream_of_text_in_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import io
+        import sys
+
+        out, err = io.StringIO(), io.StringIO()
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        assert run("compress", "a.wav", "a.nac") == 0
+        assert out.getvalue() == f"Final file size: {Path('a.nac').stat().st_size}\n"
+        assert run("compress", "a.wav", "a\udcff.foo") == 2
+        assert "a\\udcff.foo" in err.getvalue()
+
+    def test_a_program_that_crashes_while_it_reads(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+    ) -> None:
+        from legacy_case import stand_in
+
+        from wavcodes.audio import ffmpeg
+
+        monkeypatch.setattr(ffmpeg, "_pyav", lambda: None)
+        program = stand_in(folder / "crashing", "os.read(0, 1)\nos.kill(os.getpid(), 11)")
+        monkeypatch.setenv("FFMPEG", str(program))
+        soundfile.write("b.wav", vowel(5), RATE)  # more than a pipe holds
+        assert run("compress", "b.wav", "b.nac") == 0
+        assert run("decompress", "b.nac", "b.m4a") == 70
+        assert "was ended by signal 11" in capfd.readouterr().err
+        assert "b.m4a" not in names(folder)
+
     def test_every_suffix_has_a_codec_and_a_container(self) -> None:
         for suffix, name in registry.FOR_SUFFIX.items():
             assert wavcodes.spec(name)

@@ -15,9 +15,11 @@ import wavcodes
 from wavcodes import registry
 from wavcodes.cli import arguments
 from wavcodes.cli.report import size
+from wavcodes.containers import FORMATS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+FORMATS_PAGE = (ROOT / "docs" / "formats.md").read_text()
 DOCUMENTS = sorted(
     path
     for path in ROOT.rglob("*.md")
@@ -194,6 +196,16 @@ def test_the_version_is_one() -> None:
     (stated,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)
     assert stated == wavcodes.__version__
     assert re.search(rf"^## .*{re.escape(stated)}", (ROOT / "CHANGELOG.md").read_text(), re.M)
+
+
+def test_the_table_of_formats_agrees_with_them() -> None:
+    rows = re.findall(r"^\| (`[\w`, -]+) \| `(\.\w+)` \|.*\| (yes|no) \| (yes|no)", FORMATS_PAGE, re.M)
+    told = {name: row[1:] for row in rows for name in re.findall(r"`([\w-]+)`", row[0])}
+    words = {True: "yes", False: "no"}
+    written = {each.name: (each.suffix, words[each.lengths], "yes") for each in FORMATS if each.writer}
+    assert told == written | {each.name: (each.suffix, "no", "no") for each in FORMATS if not each.writer}
+    digests = re.findall(r"Only `(\w+)` and `(\w+)` have a place for a digest", FORMATS_PAGE)
+    assert digests == [tuple(each.name for each in FORMATS if each.digests)]
 
 
 # ---- links

@@ -392,12 +392,12 @@ def test_hermes_has_no_place_for_the_length() -> None:
         ((24_000, 1, 1, 1, 33, 1), FormatError),
         ((24_000, 1, 1, 1, 1, 0), FormatError),
         ((24_000, 1, 1, 1, 1, -1), FormatError),
-        ((24_000, 1, 1, 1, 32, 2**31 - 1), FormatError),
+        ((24_000, 1, 1, 1, 32, 2**31 - 1), (FormatError, LimitError)),  # as a file, as a pipe
         ((24_000, 2, 1, 1, 1, 1), FormatError),
         ((48_000, 2, 1, 1, 1, 1), FormatError),
     ],
 )
-def test_hermes_headers_that_are_refused(numbers: tuple[int, ...], error: type[CodecError]) -> None:
+def test_hermes_headers_that_are_refused(numbers: tuple[int, ...], error: Any) -> None:
     for file in (io.BytesIO, Trickle):
         with pytest.raises(error):
             open_reader(file(struct.pack("<6i", *numbers) + bytes(2)), "a.ecdc").read()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavcodes import graph
-from wavcodes.engines.native import Engine, _core, isa
+from wavcodes.engines.native import Engine, Stream, _core, isa
 from wavcodes.errors import InputError, UnsupportedError
 
 CONVOLUTIONS = [
@@ -66,6 +66,18 @@ OTHERS = [
     graph.Residual((graph.Conv1d("a", 32, 32, kernel=7, groups=32, left=6), graph.LayerNorm("n", 32),
                     graph.Conv1d("b", 32, 64, kernel=1), graph.Gelu(), graph.Conv1d("c", 64, 32, kernel=1))),
 ]  # fmt: skip
+MINIMAL = [  # those that look ahead and are wide are filtered in tiles
+    graph.Conv1d("c", 32, 40, kernel=7, left=3, right=3),
+    graph.Conv1d("c", 48, 100, kernel=7, dilation=3, left=9, right=9, bias=False),
+    graph.Conv1d("c", 40, 33, kernel=3, left=1, right=1, padding="reflect"),
+    graph.Conv1d("c", 20, 64, kernel=4, stride=2, left=1, right=1),
+    graph.Conv1d("c", 8, 80, kernel=10, stride=5, left=3, right=2, padding="replicate", complete=True),
+    graph.ConvTranspose1d("t", 36, 24, kernel=4, stride=2, trim_left=1, trim_right=1),
+    graph.ConvTranspose1d("t", 32, 12, kernel=10, stride=5, trim_left=3, trim_right=2),
+    graph.Residual((graph.Elu(), graph.Conv1d("a", 32, 32, kernel=7, dilation=9, left=27, right=27), graph.Elu(),
+                    graph.Conv1d("b", 32, 32, kernel=1))),
+    graph.Residual((graph.Conv1d("a", 32, 32, kernel=3, left=1, right=1),)),
+]  # fmt: skip
 LENGTHS = [1, 2, 6, 7, 8, 9, 17, 48, 100]
 
 
@@ -102,7 +114,7 @@ def channels_of_body(layer):
     return next((one.in_channels for one in inner if isinstance(one, graph.Conv1d)), 1)
 
 
-@pytest.mark.parametrize("layer", CONVOLUTIONS + TRANSPOSED + OTHERS, ids=repr)
+@pytest.mark.parametrize("layer", CONVOLUTIONS + TRANSPOSED + MINIMAL + OTHERS, ids=repr)
 def test_layer_matches_the_reference(layer):
     tensors = random_tensors((layer,))
     engine = sequence((layer,), tensors)
@@ -212,6 +224,38 @@ def test_same_bits_in_any_pieces_on_any_threads_and_instruction_set(length, cuts
     pieces = run(ENGINES[name], x, sorted(min(cut, length) for cut in cuts), threads)
     assert whole.tobytes() == pieces.tobytes()
     np.testing.assert_allclose(whole, reference.run(SMALL, SMALL_TENSORS, x.astype(np.float64)), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", MINIMAL, ids=repr)
+@settings(max_examples=15, deadline=None)
+@given(
+    length=st.integers(1, 200),
+    cuts=st.lists(st.integers(0, 200), max_size=12),
+    first=st.integers(0, 50),
+    threads=st.sampled_from([1, 3]),
+)
+def test_tiles_do_not_show(layer, length, cuts, first, threads):
+    # Nor where in its signal a stream begins, but for the rounding of the first tile and of the last.
+    tensors = random_tensors((layer,))
+    engine = sequence((layer,), tensors)
+    x = np.random.default_rng(length).standard_normal((length, channels(layer))).astype(np.float32)
+    whole = run(engine, x)
+    assert run(engine, x, sorted(min(cut, length) for cut in cuts), threads).tobytes() == whole.tobytes()
+    stream = Stream(engine._encoding(), None, first)
+    rows = np.concatenate([stream.push(x, threads), stream.flush(threads)])
+    np.testing.assert_allclose(rows, whole, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("layers", [(each,) for each in MINIMAL] + [SMALL], ids=repr)
+def test_rows_come_as_soon_as_those_that_they_need(layers):
+    engine = sequence(layers, random_tensors(layers))
+    assert engine.samples_needed(1) == engine.samples_needed(4) or layers == SMALL  # tiles of four rows or more
+    stream, width = engine.encoder(), channels(layers[0])
+    given = 0
+    for pushed in range(1, 500):
+        given += len(stream.push(np.zeros((1, width), np.float32), 1))
+        if pushed > 100:  # mirrored padding makes the first rows wait longer
+            assert engine.samples_needed(given) <= pushed < engine.samples_needed(given + 1)
 
 
 def test_sample_by_sample():

@@ -180,13 +180,13 @@ class TestProgram:
         Path("a.lpcnet").write_bytes(bytes(16))
         before = names(folder)
         stand_in(demo, body)
-        assert run(*command, *(["--timeout", "0.5"] if "sleep" in body else [])) == 65
+        assert run(*command, *(["--timeout", "0.5"] if "sleep" in body else [])) == 70
         assert text in capfd.readouterr().err
         assert names(folder) == before
 
     def test_what_hangs_is_ended_with_all_that_it_started(self, folder: Path, demo: Path) -> None:
         stand_in(demo, "if os.fork():\n    time.sleep(60)\ntime.sleep(2)\nopen('late', 'w')")
-        assert run("compress", "a.wav", "b.lpcnet", "--timeout", "0.4", "-qq") == 65
+        assert run("compress", "a.wav", "b.lpcnet", "--timeout", "0.4", "-qq") == 70
         time.sleep(2.2)
         assert names(folder) == {"a.wav", "lpcnet_demo"}
 

@@ -44,11 +44,12 @@ class TestNesc:
     @pytest.mark.parametrize(
         ("body", "text", "code"),
         [
-            ("sys.exit(2)", "exit code 2", 65),
-            ("sys.exit('no licence')", "no licence", 65),
-            ("", "there is none", 65),
-            ("open(argv[-1], 'wb').write(b'xy' * 4)", "got ", 65),
-            ("time.sleep(60)", "within 0.4 s", 65),
+            ("sys.exit(2)", "exit code 2", 70),
+            ("sys.exit('no licence')", "no licence", 70),
+            ("", "there is none", 70),
+            ("open(argv[-1], 'wb').write(b'xy' * 4)", "got ", 70),
+            ("time.sleep(60)", "within 0.4 s", 70),
+            ("os.kill(os.getpid(), 11)", "ended by signal 11", 70),
             ("sys.exit('write: No space left on device')", "free some space", 74),
         ],
     )
@@ -203,7 +204,7 @@ class TestSac:
 
     def test_a_failure_that_is_only_a_warning(self, checkout: Path, capfd: pytest.CaptureFixture) -> None:
         (checkout / "encode_tokens.py").write_text("print('[WARN] batch failed')")
-        assert run("compress", "a.wav", "a.sac") == 65
+        assert run("compress", "a.wav", "a.sac") == 70
         assert "sound.pt" in capfd.readouterr().err
 
     @pytest.mark.parametrize("variable", ["SAC_HOME", "SAC_CONFIG", "SAC_CKPT", "SAC_TOKENIZER"])

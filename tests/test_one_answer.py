@@ -169,7 +169,7 @@ DIGESTS = {
     ),
     "encodec_centred": (
         "625711653f0b0c7410bf7e307c67afe83be46dd9166c48083067954e5a6e5731",
-        "c648d58c1f3a5572010ce1b6c7b77c2137f70f14d98ed3ca04f39bed9d9d1699",
+        "63fe41d0d24743dc69b03154f0e4e2ca9427917fd17a5d288c0cb0557385b045",
     ),
     "encodec_segments": (
         "baf9e6e177aaf6be07f80a2a3cc176f3f25820d8a0518f0981c446137a0db3db",
@@ -177,15 +177,15 @@ DIGESTS = {
     ),
     "dac": (
         "db1d60c3766e07ba5adfdf9b747dd5fc8c6ae2af166bfcc4e17549ccde9448c8",
-        "9990e1b36031e0ae3020f24af5963763c448783d511b75885da85b0bac5867fe",
+        "b613c9cb40fd5b33329293d24eeb5230d0bbe2d7077b0f2521584af752cf9a96",
     ),
     "snac": (
         "e7f9b4b6c5eb4d4c84d3543dd087bbd41741aca9eb986a59f0e2eb0e878027c7",
-        "1592b1a22e4cf4983789ffb0b0e55ee335bcc7185bc9d901e72f0295ffd7c84d",
+        "2245c51b579ae4374ba2ea4bda6ff892f4c9a8dd75318bd0bd42f225fb5aa705",
     ),
     "snac_attention": (
         "1e8d539b5edfed93561d10fa9ed3dea4d0f423ed3c46b5d0b31a70bfd2004886",
-        "246ac3bd38878eb91dc3d2cdf3d656885c754998e7ba3c0e31f900e6e30d3cf2",
+        "a31e3e80225903e3074756d686f5d03cc72b820feae78a78d47fae0ff9b3c96a",
     ),
     "mimi": (
         "444db81841b951c5b915d5ce975d72c59eaddd0d8193f1f64687bdc71faa93ed",
@@ -197,15 +197,15 @@ DIGESTS = {
     ),
     "wide encodec_48khz": (
         "6ce655ffaa23b2e43b1ed08786bccf9d404af37b050ed1fab4bcca820f122ab7",
-        "1f01d71bcea8078079c4e79d3e98a36896e6d7ac09251624ca181a10dea0abd8",
+        "25bc517a2be23673ef9b0b7a9140b47f2e31040a7b0b912607eae26a3765d9c6",
     ),
     "wide dac_24khz": (
         "c16ea776b22e9f9597956760f0874a6b34e2c530308122a8f0379f9d54d70e31",
-        "1701f7e02f643655de81528017259539fa39166b13e998ed0c607e4aec1d1dcf",
+        "9c078f4a0b393c58cd212a84c30301961818ce418870e8e1861a1a5dd63dcefd",
     ),
     "wide snac_44khz": (
         "3a97d7d279e431b7e3e64b0162fd0cf8fb4fedbfb28c93f870b55985d707902b",
-        "98838169595a3ed36f7c0b5792e2077aa9508dc457b0fcc7a0f45e0e3537e651",
+        "6341eb00fe0ed4a0faf707528af53ae8c3fcc44836b069162893648b514debf4",
     ),
     "wide mimi": (
         "961639820c628c3755b9c36a51efd6967d88893827e988ec2bf35204b4b70737",

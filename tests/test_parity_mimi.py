@@ -141,9 +141,9 @@ def test_the_names_and_the_order_of_the_hub(
     path = tmp_path / "model.safetensors"
     save_file(state, path)
     read = registry.checkpoint("mimi").tensors((path,))
-    path.unlink()  # 385 MB
     for name, value in pair.tensors.items():
         np.testing.assert_array_equal(read[name], value, err_msg=name)
+    path.unlink()  # 385 MB
 
 
 def test_tensors_that_do_not_fit_are_reported_by_name(monkeypatch: pytest.MonkeyPatch, pair: Pair) -> None:

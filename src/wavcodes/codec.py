@@ -14,6 +14,7 @@ from .engines.native import Engine, resolve_threads
 from .engines.segments import delays, encoder
 from .errors import InputError
 from .framing import whole_number
+from .memory import giving_back
 from .spec import CodecSpec
 from .streaming import StreamDecoder, StreamEncoder, check_codec
 
@@ -68,14 +69,13 @@ class Codec:
         self.threads = resolve_threads(threads)
         network = checkpoint.network()
         paths = tuple(located.path for located in weights.locate(self.spec, source))
-        tensors = weights.check(
-            checkpoint.tensors(paths), graph.tensor_shapes(network), ", ".join(path.name for path in paths)
-        )
-        self.weights_digest = weights.digest(tensors)
-        needed = graph.tensor_shapes(network, parts)
-        tensors = {name: tensors.pop(name) for name in needed}
-        self._engine = Engine(network, tensors, parts)
-        self._encoder_delay, self._decoder_delay = delays(network, self.spec.framing())
+        with giving_back():  # what the tensors take one after the other
+            tensors = weights.check(
+                checkpoint.tensors(paths), graph.tensor_shapes(network), ", ".join(path.name for path in paths)
+            )
+            self.weights_digest = weights.digest(tensors)
+            self._engine = Engine(network, tensors, parts)
+        self._encoder_delay, self._decoder_delay = delays(self._engine, self.spec.framing())
 
     def __repr__(self) -> str:
         return f"Codec({self.spec.name}, {self.spec.sample_rate} Hz, {self.spec.num_codebooks} codebooks)"

@@ -3,6 +3,7 @@
 import math
 import operator
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 from .errors import InputError
@@ -106,12 +107,12 @@ class Framing:
         """Nominal payload in kbps."""
         return sum(1 / stride for stride in self.strides) * self.bits * self.frame_rate / 1000
 
-    @property
+    @cached_property
     def cycle(self) -> int:
         """Frames of the shortest stretch in which every book has whole codes."""
         return math.lcm(*self.strides)
 
-    @property
+    @cached_property
     def cycle_codes(self) -> int:
         """Codes in one cycle, of all books together."""
         return sum(self.cycle // stride for stride in self.strides)

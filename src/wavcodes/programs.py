@@ -104,14 +104,12 @@ def started(
         timer = threading.Timer(min(timeout, threading.TIMEOUT_MAX), stop)
         timer.daemon = True
         timer.start()
-        trouble: Exception | None = None
         try:
             try:
                 yield process
                 if process.stdin is not None:
                     process.stdin.close()
-            except (OSError, CodecError) as error:  # a pipe that breaks tells less than what the program says
-                trouble = error
+            except (OSError, CodecError):  # a pipe that breaks tells less than what the program says
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(1)
                 if process.poll() in (None, 0):
@@ -134,7 +132,7 @@ def started(
         length = said.tell()
         if code or (silent and length):
             said.seek(max(0, length - 2000))
-            raise _failure(name, code, said.read().decode(errors="replace")) from trouble
+            raise _failure(name, code, said.read().decode(errors="replace"))
 
 
 def run(

@@ -10,7 +10,6 @@ Nothing that takes long runs on the event loop.
 
 from __future__ import annotations
 
-import sys
 import threading
 import traceback
 from collections.abc import AsyncIterator, Callable
@@ -20,12 +19,12 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import registry
 from .codec import Codec, load
 from .codes import Codes
 from .errors import CodecError, EngineError, InputError, ResourceError, UnsupportedError
 from .framing import whole_number
-from .provider_config import ProviderConfig, checkpoint_of, weights_of
+from .memory import give_back
+from .provider_config import ProviderConfig, checkpoint_of, published, weights_of
 from .spec import CodecSpec
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class CodecProvider:
 
     Attributes:
         config: What it was made from.
-        id: Family and repository, such as `snac:hubertsiuzdak/snac_24khz`.
+        id: Family and repository, such as `snac:hubertsiuzdak/snac_24khz`; `dac:dac_44khz_16kbps` where there is none.
         provider_kind: Always `codec`.
     """
 
@@ -60,7 +59,7 @@ class CodecProvider:
         self.config = config
         self.id = f"{config.family.lower()}:{config.repo_id}"
         self._threads = threads
-        self._spec = registry.published_in(config.repo_id)
+        self._spec = published(config)
         self._lock = threading.Lock()
         self._model: _Model | None = None
 
@@ -276,7 +275,7 @@ class _Model:
 
         self._executor.shutdown()
         self.loading = Future()
-        _return_free_memory()
+        give_back()
 
 
 # These two are functions of their own, without comprehensions, so that `_use` can clear all frames that hold a stream.
@@ -314,14 +313,3 @@ def _length(values: ArrayLike) -> int:
         return len(values)  # type: ignore[arg-type]
     except TypeError:
         raise InputError(f"expected a sequence, got {type(values).__name__}") from None
-
-
-def _return_free_memory() -> None:
-    """Gives what is free in the heap back to the system; of the C libraries, only glibc keeps it and can be asked."""
-    if sys.platform != "linux":
-        return
-    import ctypes
-
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

@@ -19,7 +19,8 @@ class ProviderConfig:
 
     Attributes:
         repo_id: Hub repository. One that the registry does not know must hold a `config.json` like the published ones
-            of the family; its weights are used as they are.
+            of the family; its weights are used as they are. For a published checkpoint that is in no repository, the
+            name of the codec: `dac_44khz_16kbps`. It has one file of weights, and no revisions.
         revision: Branch, tag or commit. Left out: the pinned commit of a published checkpoint, whose SHA-256 is then
             checked; the default branch of another repository.
         weights_filename: File of weights in the repository.
@@ -49,7 +50,7 @@ class EncodecConfig(ProviderConfig):
 
 @dataclass(frozen=True)
 class DacConfig(ProviderConfig):
-    """Descript Audio Codec; 44.1 kHz by default."""
+    """Descript Audio Codec; 44.1 kHz by default. `DacConfig("dac_44khz_16kbps")` is the one of twice the bandwidth."""
 
     family: ClassVar[str] = "DAC"
     repo_id: str = "descript/dac_44khz"
@@ -72,18 +73,31 @@ class MimiConfig(ProviderConfig):
     repo_id: str = "kyutai/mimi"
 
 
+def published(config: ProviderConfig) -> CodecSpec | None:
+    """Facts of the published checkpoint that a config names, or None."""
+    elsewhere = {spec.name: spec for spec in registry.family(config.family) if spec.weights.repo is None}
+    return registry.published_in(config.repo_id) or elsewhere.get(config.repo_id)
+
+
 def checkpoint_of(config: ProviderConfig) -> CodecSpec:
     """Facts of the codec that a config means; those of an unknown repository need its file `config_filename`.
 
     Raises:
-        InputError: The repository holds a codec of another family.
+        InputError: The repository holds a codec of another family, or there is none and a file or revision in it is
+            named.
         DownloadError: The hub does not give the file.
         FormatError: It is no JSON object.
         UnsupportedError: It describes no network of the family that there is.
     """
-    spec = registry.published_in(config.repo_id) or _described(config)
+    spec = published(config) or _described(config)
     if spec not in registry.family(config.family):
         raise InputError(f"{config.repo_id} holds {spec.name}; expected a codec of the family {config.family}")
+    if spec == published(config) and spec.weights.repo is None:
+        file = spec.weights.files[0].name
+        if config.revision is not None or config.weights_filename not in (file, type(config).weights_filename):
+            raise InputError(
+                f"{spec.name} is in no repository and has the one file {file}; leave out revision and weights_filename"
+            )
     return spec
 
 
@@ -95,11 +109,8 @@ def weights_of(config: ProviderConfig, spec: CodecSpec) -> Path:
         ResourceError: It cannot be read or stored.
     """
     pinned, source = spec.weights, _named(config, config.weights_filename)
-    if (
-        spec == registry.published_in(config.repo_id)
-        and config.revision in (None, pinned.revision)
-        and config.weights_filename == pinned.files[0].name
-    ):
+    chosen = config.revision in (None, pinned.revision) and config.weights_filename == pinned.files[0].name
+    if spec == published(config) and (chosen or pinned.repo is None):
         source = pinned
     (located,) = weights.locate(replace(spec, weights=source), cache=config.cache_dir)
     return located.path

@@ -33,14 +33,17 @@ class Checkpoint:
         network: Builds its graph.
         tensors: Reads its files, in the order of `spec.weights.files`, into tensors under the names of the graph; what
             is missing or misshapen is for `weights.check` to find.
+        language_model: Weights of the model that predicts its codes (see `wavcodes.language_model`), or None.
     """
 
     spec: CodecSpec
     network: Callable[[], graph.Network]
     tensors: Callable[[tuple[Path, ...]], Tensors]
+    language_model: WeightSource | None = None
 
 
 _LYRA = "https://raw.githubusercontent.com/google/lyra/c2395ffa8d32e0a0447c4ba534292015b282850a/model_coeffs"
+_META = "https://dl.fbaipublicfiles.com/encodec/v0"
 _DAC = "https://github.com/descriptinc/descript-audio-codec/releases/download"
 
 _CHECKPOINTS = (
@@ -99,6 +102,16 @@ _CHECKPOINTS = (
         ),
         partial(encodec.network, encodec.ENCODEC_24KHZ),
         encodec.tensors,
+        language_model=WeightSource(
+            files=(
+                WeightFile(
+                    "encodec_lm_24khz-1608e3c0.th",
+                    sha256="1608e3c0",
+                    url=f"{_META}/encodec_lm_24khz-1608e3c0.th",
+                ),
+            ),
+            licence="not stated by the publisher; treat as CC-BY-NC-4.0",
+        ),
     ),
     Checkpoint(
         CodecSpec(
@@ -154,6 +167,16 @@ _CHECKPOINTS = (
         ),
         partial(encodec.network, encodec.ENCODEC_48KHZ),
         encodec.tensors,
+        language_model=WeightSource(
+            files=(
+                WeightFile(
+                    "encodec_lm_48khz-7add9fc3.th",
+                    sha256="7add9fc3",
+                    url=f"{_META}/encodec_lm_48khz-7add9fc3.th",
+                ),
+            ),
+            licence="not stated by the publisher; treat as CC-BY-NC-4.0",
+        ),
     ),
     # Bandwidths of DAC are those of 1, 2, 4 ... and all books, in true kbps with two decimals; trained to do without
     # later books, it works with any number. Upstream's "8kbps" stands for 9 books as well as for 12 and for 32.

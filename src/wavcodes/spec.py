@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 
-from .errors import InputError
+from .errors import InputError, IntegrityError
 from .framing import Framing, Segment, whole_number
 
 
@@ -13,7 +13,8 @@ class WeightFile:
 
     Attributes:
         name: File name inside its repository.
-        sha256: Hex digest, or None where no trustworthy source states it (then it is reported as unverified).
+        sha256: Hex digest, or its first digits where nobody states all of it, or None where no trustworthy source
+            states any (in both cases the file is reported as unverified).
         size: Length in bytes, or None where unknown.
         url: Address, for files that no model hub serves.
     """
@@ -22,6 +23,17 @@ class WeightFile:
     sha256: str | None = None
     size: int | None = None
     url: str | None = None
+
+    @property
+    def pinned(self) -> bool:
+        """True if the whole SHA-256 is known."""
+        return self.sha256 is not None and len(self.sha256) == 64
+
+    def check(self, digest: str, origin: object) -> None:
+        """Raises IntegrityError unless `digest`, the SHA-256 of what came from `origin`, is what is stated of it."""
+        stated = self.sha256 or ""
+        if not digest.startswith(stated):
+            raise IntegrityError(f"expected {origin} with SHA-256 {stated}{'' if self.pinned else '...'}, got {digest}")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Audio is float32 in [-1, 1], `(samples,)` or `(channels, samples)`. Nothing is r
 take is an error that names the function to call. Only this package knows soundfile and soxr.
 """
 
-from .loudness import loudness
+from .loudness import LoudnessMeter, loudness
 from .reader import BLOCK_SAMPLES, AudioReader
 from .signals import StreamResampler, check_audio, check_chunk, resample, resampled_length, to_channels, to_mono
 from .writer import SUFFIXES, AudioWriter, written_rate
@@ -14,6 +14,7 @@ __all__ = [
     "SUFFIXES",
     "AudioReader",
     "AudioWriter",
+    "LoudnessMeter",
     "StreamResampler",
     "check_audio",
     "check_chunk",

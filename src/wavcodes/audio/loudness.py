@@ -16,7 +16,7 @@ from ..errors import InputError
 SILENCE = -70.0
 """LUFS: the threshold of the standard, below which nothing is heard."""
 
-_CHANNELS = (1.0, 1.0, 1.0, 1.41, 1.41)  # weights: left, right, centre, left and right surround
+_CHANNELS = np.array([1.0, 1.0, 1.0, 1.41, 1.41])  # weights: left, right, centre, left and right surround
 _LOWEST_RATE = 8_000  # Hz: the filters are made for what lies above 1,500 Hz
 _RESPONSE = 0.1  # seconds, in which the impulse response of the filters falls by 200 dB
 _FFT = 1 << 16
@@ -35,39 +35,82 @@ def loudness(audio: NDArray[np.float32], sample_rate: int) -> float:
     Raises:
         InputError: Another number of channels, or a lower rate.
     """
-    if sample_rate < _LOWEST_RATE:
-        raise InputError(f"expected at least {_LOWEST_RATE} Hz, got {sample_rate = }; the filters need what is above")
-    if audio.ndim != 2 or not 1 <= len(audio) <= len(_CHANNELS):
-        raise InputError(f"expected audio of shape (channels, samples) with 1 to 5 channels, got shape {audio.shape}")
-    size, step = sample_rate * 2 // 5, sample_rate // 10  # blocks of 0.4 s every 0.1 s
-    num_samples = max(audio.shape[1], sample_rate // 2)  # audiotools fills up what is shorter
-    starts = np.arange(-(-(num_samples - size) // step) + 1) * step
-    response = _response(sample_rate)
-    power = np.zeros(len(starts))  # of each block
-    for weight, channel in zip(_CHANNELS, audio, strict=False):
-        energy = np.cumsum(np.square(_filtered(channel, response)))
-        energy = np.pad(energy, (1, 0))
-        ends = np.minimum([starts, starts + size], len(channel))
-        power += weight * (energy[ends[1]] - energy[ends[0]]) / size
-    power = power[power > _power(SILENCE)]
-    if power.size:
-        power = power[power > power.mean() / 10]  # 10 LU below what is heard at all
-    return max(SILENCE, -0.691 + 10 * math.log10(power.mean())) if power.size else SILENCE
+    if audio.ndim != 2:
+        raise InputError(f"expected audio of shape (channels, samples), got shape {audio.shape}")
+    meter = LoudnessMeter(sample_rate, len(audio))
+    meter.push(audio)
+    return meter.finish()
+
+
+class LoudnessMeter:
+    """`loudness` of a clip that comes in pieces, of any sizes: it keeps two numbers for each channel and 0.1 s.
+
+    Args:
+        sample_rate: Hz, 8,000 or more.
+        channels: Channels, one to five.
+
+    Raises:
+        InputError: Another number of channels, or a lower rate.
+    """
+
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        if sample_rate < _LOWEST_RATE:
+            raise InputError(
+                f"expected at least {_LOWEST_RATE} Hz, got {sample_rate = }; the filters need what is above"
+            )
+        if not 1 <= channels <= len(_CHANNELS):
+            raise InputError(f"expected audio of 1 to {len(_CHANNELS)} channels, got {channels}")
+        self._size, self._step = sample_rate * 2 // 5, sample_rate // 10  # blocks of 0.4 s every 0.1 s
+        self._shortest = sample_rate // 2  # audiotools fills up what is shorter
+        response = _response(sample_rate)
+        self._spectrum = np.fft.rfft(response, _FFT)
+        self._stretch = _FFT - len(response) + 1  # filtered at a time, whatever the pieces
+        self._pending = np.zeros((channels, 0), np.float32)
+        self._ringing = np.zeros((channels, len(response) - 1))  # of the filters, after what they had so far
+        self._num_samples = 0  # filtered so far
+        self._energy = np.zeros((channels, 1))  # of all of them
+        self._at_starts = [np.zeros((channels, 0))]  # the same before each block
+        self._at_ends = [np.zeros((channels, 0))]  # ... and behind it
+
+    def push(self, audio: NDArray[np.float32]) -> None:
+        """The next samples, float32 `(channels, n)`."""
+        self._pending = np.concatenate([self._pending, audio], axis=1)
+        while self._pending.shape[1] >= self._stretch:
+            self._filter(self._pending[:, : self._stretch])
+            self._pending = self._pending[:, self._stretch :]
+
+    def finish(self) -> float:
+        """The loudness in LUFS; `SILENCE` for silence. Nothing can be pushed afterwards."""
+        self._filter(self._pending)
+        count = -(-(max(self._num_samples, self._shortest) - self._size) // self._step) + 1
+        energies = self._edges(self._at_ends, count) - self._edges(self._at_starts, count)
+        power = _CHANNELS[: len(energies)] @ energies / self._size  # of each block
+        power = power[power > _power(SILENCE)]
+        if power.size:
+            power = power[power > power.mean() / 10]  # 10 LU below what is heard at all
+        return max(SILENCE, -0.691 + 10 * math.log10(power.mean())) if power.size else SILENCE
+
+    def _filter(self, piece: NDArray[np.float32]) -> None:
+        """Both filters over the next samples, up to a stretch of them."""
+        count, ringing = piece.shape[1], self._ringing.shape[1]
+        filtered = np.fft.irfft(np.fft.rfft(piece.astype(np.float64), _FFT) * self._spectrum, _FFT)
+        filtered[:, :ringing] += self._ringing
+        self._ringing = filtered[:, count : count + ringing]
+        energy = np.cumsum(np.concatenate([self._energy, np.square(filtered[:, :count])], axis=1), axis=1)
+        for kept, offset in ((self._at_starts, 0), (self._at_ends, self._size)):
+            first = offset + -(-max(0, self._num_samples - offset) // self._step) * self._step
+            kept.append(energy[:, first - self._num_samples : count : self._step].copy())
+        self._num_samples += count
+        self._energy = energy[:, -1:]
+
+    def _edges(self, kept: list[NDArray[np.float64]], count: int) -> NDArray[np.float64]:
+        """The energy before each of `count` edges, of which the last may lie behind the end."""
+        known = np.concatenate(kept, axis=1)[:, :count]
+        return np.concatenate([known, np.repeat(self._energy, count - known.shape[1], axis=1)], axis=1)
 
 
 def _power(level: float) -> float:
     return float(10 ** ((level + 0.691) / 10))
-
-
-def _filtered(channel: NDArray[np.float32], response: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The channel through both filters, one stretch after the other: memory for the spectra stays small."""
-    stretch = _FFT - len(response) + 1
-    spectrum = np.fft.rfft(response, _FFT)
-    filtered = np.zeros(len(channel) + _FFT)
-    for first in range(0, len(channel), stretch):
-        piece = np.fft.rfft(channel[first : first + stretch].astype(np.float64), _FFT)
-        filtered[first : first + _FFT] += np.fft.irfft(piece * spectrum, _FFT)
-    return filtered[: len(channel)]
 
 
 def _response(sample_rate: int) -> NDArray[np.float64]:

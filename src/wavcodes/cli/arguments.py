@@ -7,8 +7,8 @@ from .. import __version__
 
 _EXIT_CODES = """\
 exit codes: 0 done, 1 some of several inputs failed, 2 wrong command line, 65 wrong or damaged data, 66 no such input,
-69 weights or a program not available, 70 a bug, 71 out of memory, 73 output exists or cannot be created,
-74 disk full or I/O error, 77 no permission, 130 interrupted"""
+69 weights or a program not available, 70 a bug here or in such a program, 71 out of memory, 73 output exists or cannot
+be created, 74 disk full or I/O error, 77 no permission, 130 interrupted"""
 
 _LONGEST = 1e9  # seconds, about 30 years; rates times longer times leave the range of what can be counted
 
@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     encode.add_argument("--codec", metavar="NAME", help="see wavcodes codecs (default: the one in the package)")
     encode.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="payload in kbps (default: the codec's own)")
     encode.add_argument("--format", metavar="NAME", help="layout, where the suffix of the output has several")
+    _add_lm(encode)
     _add_work(encode)
 
     decode = _command(commands, "decode", "files of codes to audio files (.wav)")
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     decode.add_argument(
         "--salvage", action="store_true", help="decode what is intact of damaged files; silence between"
     )
+    _add_lm_weights(decode)
     _add_work(decode)
 
     compress = _command(commands, "compress", "one audio file to a file whose name chooses the codec")
@@ -54,14 +56,34 @@ def parser() -> argparse.ArgumentParser:
     compress.add_argument("--codec", metavar="NAME", help="another codec that the file can hold; see wavcodes codecs")
     compress.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="payload in kbps")
     compress.add_argument("--format", metavar="NAME", help="layout, where the suffix of the output has several")
+    _add_lm(compress)
 
     decompress = _command(commands, "decompress", "one compressed file to an audio file")
     _add_pair(decompress, "compressed file", "audio file, of the formats that decode writes")
     decompress.add_argument("--codec", metavar="NAME", help="codec of a file that does not state its own")
     decompress.set_defaults(bandwidth=None, salvage=False)
+    _add_lm_weights(decompress)
+
+    convert = _command(commands, "convert", "files of codes to another container, or to fewer codebooks")
+    _add_files(
+        convert,
+        "files of codes, or - for standard input",
+        "output: .nac, .ecdc, .snac, .dac, .lyra, or - for standard output",
+    )
+    convert.add_argument("--codec", metavar="NAME", help="codec of files that do not state theirs")
+    fewer = convert.add_mutually_exclusive_group()
+    fewer.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="keep only this much of the payload")
+    fewer.add_argument("--num-codebooks", type=codebooks, metavar="N", help="keep only the first N codebooks")
+    convert.add_argument("--format", metavar="NAME", help="layout; it also gives the suffix of outputs without a name")
+    _add_lm_weights(convert)
 
     info = _command(commands, "info", "what the header of files of codes says")
-    info.add_argument("inputs", nargs="+", metavar="FILE", help="files of codes, or - for standard input")
+    test = _command(commands, "test", "read files of codes whole, with every check that they offer")
+    for command in (info, test):
+        command.add_argument("inputs", nargs="+", metavar="FILE", help="files of codes, or - for standard input")
+        command.add_argument("--codec", metavar="NAME", help="codec of files that do not state theirs")
+        command.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="of Lyra's packets, whose size may be open")
+    _add_lm_weights(test)
 
     _command(commands, "codecs", "table of the codecs")
 
@@ -98,6 +120,15 @@ def _add_pair(command: argparse.ArgumentParser, source: str, target: str) -> Non
     command.set_defaults(output_dir=None, start=None, stop=None)
 
 
+def _add_lm(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-l", "--lm", action="store_true", help="code an .ecdc with Meta's language model: smaller")
+    _add_lm_weights(command)
+
+
+def _add_lm_weights(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--lm-weights", metavar="PATH", help="file or folder of the language model's weights")
+
+
 def _add_work(command: argparse.ArgumentParser) -> None:
     command.add_argument("--weights", metavar="PATH", help="file, folder or hub repository of the weights")
     command.add_argument("--threads", type=threads, metavar="N", help="default: all cores; the result is the same")
@@ -111,9 +142,22 @@ def threads(text: str) -> int:
     Raises:
         ArgumentTypeError: It is none.
     """
+    return _count(text, "threads")
+
+
+def codebooks(text: str) -> int:
+    """A number of codebooks.
+
+    Raises:
+        ArgumentTypeError: It is none.
+    """
+    return _count(text, "codebooks")
+
+
+def _count(text: str, what: str) -> int:
     if text.isdecimal() and int(text) >= 1:
         return int(text)
-    raise argparse.ArgumentTypeError(f"expected a number of threads, 1 or more, got {text!r}")
+    raise argparse.ArgumentTypeError(f"expected a number of {what}, 1 or more, got {text!r}")
 
 
 def _seconds(text: str) -> float:

@@ -32,6 +32,8 @@ def compress(arguments: Namespace, report: Report) -> int:
     suffix = _suffix(arguments.output, (*registry.FOR_SUFFIX, *CODECS))
     codec = CODECS.get(suffix) or variables.scripts(suffix, "ENCODEC_ENC", arguments)
     if codec is not None:
+        if arguments.lm:
+            raise CommandError(f"--lm: expected wavcodes to do the work, but {codec.name} does it")
         return _run(arguments, report, lambda job: _compress(job, codec, suffix, arguments, report))
     variables.fill(suffix, arguments)
 

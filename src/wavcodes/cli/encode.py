@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
-from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from .. import registry
-from ..audio import AudioReader, StreamResampler, resampled_length, to_channels
-from ..containers import FORMATS, SUFFIXES, Header, Writer, open_writer
+from ..audio import AudioReader, resampled_length
+from ..containers import FORMATS, SUFFIXES, Format, Header, LanguageModel, ecdc, format_of
 from ..errors import InputError
 from . import facts, jobs, sounds
 from .exits import CommandError
 from .jobs import Job
+from .recorders import open_recorder
 from .report import Report
 
 if TYPE_CHECKING:
@@ -30,49 +30,57 @@ def run(arguments: Namespace, report: Report) -> int:
         raise CommandError(str(error)) from error
 
     from ..codec import load
+    from ..lm import language_model
 
-    codec = load(spec.name, weights=arguments.weights, threads=arguments.threads)
-    return jobs.run(planned, lambda job: _encode(job, codec, num_codebooks, arguments, report), report)
+    if arguments.lm_weights is not None and not arguments.lm:
+        raise CommandError("--lm-weights names what --lm codes with; give both, or neither")
+    model = language_model(spec.name, arguments.lm_weights) if arguments.lm else None
+    codec = load(spec.name, weights=arguments.weights, threads=arguments.threads, parts="encode")
+
+    def work(job: Job) -> None:
+        suffix = jobs.check_target(job, SUFFIXES, arguments.force)
+        _encode(job, codec, num_codebooks, _format(suffix, arguments.format, model), arguments, report)
+
+    return jobs.run(planned, work, report)
 
 
-def _encode(job: Job, codec: Codec, num_codebooks: int, arguments: Namespace, report: Report) -> None:
+def _encode(job: Job, codec: Codec, num_codebooks: int, format: Format, arguments: Namespace, report: Report) -> None:
     began = time.monotonic()
     spec = codec.spec
-    suffix = jobs.check_target(job, SUFFIXES, arguments.force)
-    format = _writer(suffix, arguments.format)
     with jobs.opened_source(job) as file, AudioReader(file, job.source_name) as reader:
         start, stop = _stretch(reader, arguments)
         num_samples = resampled_length(stop - start, reader.sample_rate, spec.sample_rate)
         if not num_samples:
             raise InputError(f"{reader.name}: expected at least one sample at {spec.sample_rate} Hz, got less")
-        sounds.note_conversions(report, reader, spec.sample_rate, spec.channels, spec.name)
         header = Header(spec.framing(num_codebooks), num_samples, codec.weights_digest)
-        encoder = codec.stream_encoder(num_codebooks=num_codebooks)
-        resampler = StreamResampler(reader.sample_rate, spec.sample_rate, spec.channels)
         done = 0
         with (
             jobs.opened_target(job) as out,
             report.progress(job.source_name, (stop - start) / reader.sample_rate) as progress,
         ):
-            writer = open_writer(out, f"codes{suffix}", header) if format is None else format(out, header)
+            recorder = open_recorder(format, out, header, codec, reader.sample_rate, reader.channels)
+            sounds.note_conversions(report, reader, spec.sample_rate, recorder.channels, spec.name)
             for block in reader.blocks(start, stop):
-                writer.write(encoder.push(resampler.push(to_channels(block, spec.channels))))
+                recorder.push(block)
                 done += block.shape[1]
                 progress.update(done / reader.sample_rate)
-            writer.write(encoder.push(resampler.flush()))
-            writer.write(encoder.flush())
-            writer.close()
-    facts.tell(report, arguments.command, job, facts.of_header(header, num_samples), time.monotonic() - began)
+            recorder.close()
+    told = facts.of_header(header, num_samples) | {"channels": recorder.channels}
+    facts.tell(report, arguments.command, job, told, time.monotonic() - began)
 
 
-def _writer(suffix: str, name: str | None) -> Callable[[BinaryIO, Header], Writer] | None:
-    """What starts a file of the format that `--format` names; None where the suffix alone decides."""
+def _format(suffix: str, name: str | None, model: LanguageModel | None) -> Format:
+    """The format of an output: the one that `--format` names, or else what the suffix or `--lm` means."""
+    if model is not None:
+        if suffix != ecdc.FORMAT.suffix or name is not None:
+            raise CommandError(f"--lm: expected an {ecdc.FORMAT.suffix} file and no --format, got {name or suffix}")
+        return ecdc.coded_with(model)
     if name is None:
-        return None
+        return format_of(f"codes{suffix}")
     written = {each.name: each for each in FORMATS if each.writer and each.suffix == suffix}
     if name not in written:
         raise CommandError(f"--format: expected one of {', '.join(written)} for a {suffix} file, got {name}")
-    return written[name].writer
+    return written[name]
 
 
 def _stretch(reader: AudioReader, arguments: Namespace) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 import errno
 
-from ..errors import CodecError, InputError, ModelError, ResourceError
+from ..errors import CodecError, EngineError, InputError, ModelError, ResourceError
 from ..programs import MissingProgram
 
 OK = 0
@@ -11,7 +11,7 @@ USAGE = 2
 BAD_DATA = 65
 NO_INPUT = 66
 NO_MODEL = 69  # weights that are not there, not reachable or not the right ones; or a program that is not there
-BUG = 70
+BUG = 70  # here, in a program that does a part of the work, or in weights that hold no model
 NO_MEMORY = 71
 NO_OUTPUT = 73  # exists already, or cannot be created
 IO = 74  # disk full, read or write error
@@ -35,6 +35,8 @@ def exit_code(error: BaseException) -> int:
         return error.exit_code
     if isinstance(error, ModelError | MissingProgram):
         return NO_MODEL
+    if isinstance(error, EngineError):
+        return BUG
     system = _system_error(error)
     if system is not None:
         return _of_system(system)

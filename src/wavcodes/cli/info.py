@@ -1,11 +1,11 @@
-"""`wavcodes info`: what the header of a file of codes says. Loads no engine and reads no codes."""
+"""`wavcodes info`: what the header of a file of codes says. Loads no engine."""
 
 import os
 from argparse import Namespace
 from typing import Any
 
-from ..containers import open_reader
-from . import facts, jobs
+from ..containers import dac, detect
+from . import facts, jobs, sources
 from .jobs import STREAM, Job
 from .report import Report
 
@@ -13,13 +13,19 @@ from .report import Report
 def run(arguments: Namespace, report: Report) -> int:
     """Describes all inputs and gives the exit code."""
     planned = [Job(source, STREAM) for source in arguments.inputs]
-    return jobs.run(planned, lambda job: _info(job, report), report)
+    return jobs.run(planned, lambda job: _info(job, arguments, report), report)
 
 
-def _info(job: Job, report: Report) -> None:
+def _info(job: Job, arguments: Namespace, report: Report) -> None:
     with jobs.opened_source(job) as file:
-        header = open_reader(file, job.source).header
-    found = facts.of_header(header, header.num_samples)
+        format, file = detect(file, job.source)
+        if format is dac.FORMAT:
+            content = dac.read(file)
+            header, channels = sources.dac_header(content, arguments), content.channels
+        else:
+            header = sources.open_codes(format, file, arguments, lm=False).header
+            channels = header.framing.channels
+    found = {**facts.of_header(header, header.num_samples), "channels": channels}
     length = None if job.source == STREAM else os.path.getsize(job.source)
     bitrate = 8 * length / found["duration"] if length is not None and found["duration"] else None
     if report.as_json:

@@ -73,6 +73,14 @@ def _run(parsed: Namespace, report: Report) -> int:
         return (
             compress.compress(parsed, report) if parsed.command == "compress" else compress.decompress(parsed, report)
         )
+    if parsed.command == "convert":
+        from . import convert
+
+        return convert.run(parsed, report)
+    if parsed.command == "test":
+        from . import test
+
+        return test.run(parsed, report)
     if parsed.command == "info":
         from . import info
 

@@ -159,4 +159,5 @@ def _say(text: str) -> None:
 
 
 def _print(text: str, stream: TextIO) -> None:
-    print(text.encode(stream.encoding, "backslashreplace").decode(stream.encoding), file=stream, flush=True)
+    encoding = stream.encoding or "utf-8"  # a stream of text in memory has none
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)

@@ -13,6 +13,7 @@ from ..framing import Framing
 from . import dac, ecdc, ecdc_hermes, lyra, nac, snac, snac_legacy
 from .base import HEAD, Format, Header, Hints, Reader, Writer
 from .ecdc_lm import LanguageModel
+from .limits import DEFAULTS, Limits
 from .nac_salvage import Salvage, salvage
 
 __all__ = [
@@ -22,14 +23,17 @@ __all__ = [
     "Header",
     "Hints",
     "LanguageModel",
+    "Limits",
     "Reader",
     "Salvage",
     "Writer",
+    "detect",
     "format_of",
     "open_reader",
     "open_writer",
     "read",
     "salvage",
+    "start_writer",
     "write",
 ]
 
@@ -70,6 +74,7 @@ def open_reader(
     *,
     framing: Framing | None = None,
     language_model: Callable[[str], LanguageModel] | None = None,
+    limits: Limits = DEFAULTS,
 ) -> Reader:
     """A reader for an open file, of the format that recognises its first bytes or else the suffix of `name`.
 
@@ -78,10 +83,23 @@ def open_reader(
         name: File name, for formats that cannot be recognised.
         framing: Of the codec that made the codes, for formats that do not state it: `spec(name).framing()`.
         language_model: Gives the language model of a codec of that name, for files that are coded with one.
+        limits: What the file may ask for.
 
     Raises:
         FormatError: The file is of no known format.
         InputError: The format does not state its codec and no `framing` is given, or it states another one.
+        LimitError: The file asks for more than the limits allow; the reader raises it, too, once it comes to know.
+    """
+    format, file = detect(file, name)
+    return format.reader(file, Hints(framing, language_model, limits))
+
+
+def detect(file: BinaryIO, name: str | os.PathLike[str] = "") -> tuple[Format, BinaryIO]:
+    """The format that recognises the first bytes of an open file, or else the suffix of `name`; and the file at its
+    start, which for a pipe is another object.
+
+    Raises:
+        FormatError: The file is of no known format.
     """
     if file.seekable():
         start = file.tell()
@@ -90,17 +108,15 @@ def open_reader(
     else:
         head = read_up_to(file, HEAD)
         file = cast(BinaryIO, _Rejoined(head, file))
-    hints = Hints(framing, language_model)
     for each in FORMATS:
         if each.recognises(head):
-            return each.reader(file, hints)
+            return each, file
     try:
-        by_name = format_of(name)
+        return format_of(name), file
     except InputError as error:
         raise FormatError(
             f"expected a file of codes ({', '.join(SUFFIXES)}), got {name or 'an input'} that begins with {head[:8]!r}"
         ) from error
-    return by_name.reader(file, hints)
 
 
 def open_writer(file: BinaryIO, name: str | os.PathLike[str], header: Header) -> Writer:
@@ -110,7 +126,7 @@ def open_writer(file: BinaryIO, name: str | os.PathLike[str], header: Header) ->
         InputError: No format has that suffix.
         UnsupportedError: The format cannot hold such codes, or is only read.
     """
-    return _writer(format_of(name), file, header)
+    return start_writer(format_of(name), file, header)
 
 
 def read(
@@ -118,6 +134,7 @@ def read(
     *,
     framing: Framing | None = None,
     language_model: Callable[[str], LanguageModel] | None = None,
+    limits: Limits = DEFAULTS,
 ) -> Codes:
     """The codes in a file of any known format, verified as far as the format allows.
 
@@ -125,15 +142,17 @@ def read(
         source: Path or open file.
         framing: Of the codec that made the codes, for formats that do not state it: `spec(name).framing()`.
         language_model: Gives the language model of a codec of that name, for files that are coded with one.
+        limits: What the file may ask for.
 
     Raises:
         FormatError: The file is of no known format, damaged (`IntegrityError`) or cut (`TruncatedError`).
         InputError: There is no such file, or its format needs a `framing` or states another.
+        LimitError: The file asks for more than the limits allow.
         ResourceError: The file cannot be opened.
     """
     name = os.fspath(source) if isinstance(source, str | os.PathLike) else str(getattr(source, "name", ""))
     with open_input(source) as file:
-        return open_reader(file, name, framing=framing, language_model=language_model).read()
+        return open_reader(file, name, framing=framing, language_model=language_model, limits=limits).read()
 
 
 def write(
@@ -155,12 +174,17 @@ def write(
     format = format_of(path) if format is None else format
     header = Header.of_codes(codes, weights_digest=weights_digest)
     with atomic_output(path) as file:
-        writer = _writer(format, file, header)
+        writer = start_writer(format, file, header)
         writer.write(codes)
         writer.close()
 
 
-def _writer(format: Format, file: BinaryIO, header: Header) -> Writer:
+def start_writer(format: Format, file: BinaryIO, header: Header) -> Writer:
+    """As `open_writer`, for any of `FORMATS`.
+
+    Raises:
+        UnsupportedError: The format cannot hold such codes, or is only read.
+    """
     if format.writer is None:
         raise UnsupportedError(f"files of the format {format.name} are only read; write one of {', '.join(SUFFIXES)}")
     return format.writer(file, header)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..codes import Codes
 from ..errors import InputError
 from ..framing import Framing, whole_number
+from .limits import DEFAULTS, Limits
 
 if TYPE_CHECKING:
     from .ecdc_lm import LanguageModel
@@ -135,9 +136,16 @@ class Reader(ABC):
     Pipes can be read once; files again and again, but not by two iterations at the same time.
 
     A subclass reads the header in its constructor and calls `super().__init__` when the file stands behind it.
+
+    Attributes:
+        header: Facts of the clip.
+        checksums: Those that a reading from the beginning verifies, such as `CRC-32C`; empty where the file has none.
+        besides: What the file states that a header has no place for, in words.
     """
 
     header: Header
+    checksums: str = ""
+    besides: tuple[str, ...] = ()
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -215,16 +223,18 @@ class Writer(Protocol):
 
 @dataclass(frozen=True)
 class Hints:
-    """What a caller knows of a file, for formats that do not state it themselves.
+    """What a caller knows of a file, for formats that do not state it themselves, and allows it.
 
     Attributes:
         framing: Of the codec that made the codes. Its number of codebooks counts only where the format states none;
             elsewhere it may be larger than that of the file.
         language_model: Gives the language model of a codec of that name; called for files that are coded with one.
+        limits: What the file may ask for.
     """
 
     framing: Framing | None = None
     language_model: Callable[[str], LanguageModel] | None = None
+    limits: Limits = DEFAULTS
 
     def check(self, stated: Framing) -> None:
         """Compares the hints with what the file states.
@@ -255,6 +265,9 @@ class Format:
         recognises: True for the beginning of a file of this format: its first `HEAD` bytes, or all of a shorter one.
         reader: Opens a file for reading.
         writer: Starts a file for codes of that header; None for formats that are only read.
+        counts: False if its files do not state the number of codebooks.
+        lengths: False if its files have no place for the true length.
+        digests: True if its files have a place for the digest of the weights.
     """
 
     name: str
@@ -262,6 +275,9 @@ class Format:
     recognises: Callable[[bytes], bool]
     reader: Callable[[BinaryIO, Hints], Reader]
     writer: Callable[[BinaryIO, Header], Writer] | None
+    counts: bool = True
+    lengths: bool = True
+    digests: bool = False
 
 
 HEAD = 64

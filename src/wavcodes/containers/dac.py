@@ -8,31 +8,34 @@ from functools import partial
 from typing import BinaryIO
 
 from ..codes import Codes
-from ..errors import LimitError, UnsupportedError
+from ..errors import UnsupportedError
 from ..files import atomic_output, open_input, read_up_to, write_all
 from .base import NO_HINTS, Format, Header, Hints, begins_with
 from .dac_file import DacFile, check_codec
 from .dac_layout import from_bytes, to_bytes
-from .dac_pickle import MAGIC, MOST_BYTES
+from .dac_pickle import MAGIC
+from .limits import DEFAULTS, Limits
 from .whole import WholeReader, WholeWriter
 
 
-def read(source: str | os.PathLike[str] | BinaryIO) -> DacFile:
+def read(source: str | os.PathLike[str] | BinaryIO, limits: Limits = DEFAULTS) -> DacFile:
     """What a file says, whatever its channels and windows.
 
     Args:
         source: Path or open file.
+        limits: What the file may ask for.
 
     Raises:
         FormatError: It is no `.dac` file, or damaged (`IntegrityError`, `TruncatedError`).
-        LimitError: It claims more than such files have.
+        LimitError: It claims more than such files have, or than the limits allow.
         UnsupportedError: It is of another version, or holds several clips.
     """
     with open_input(source) as file:
-        data = read_up_to(file, MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise LimitError(f"expected a .dac file of at most {MOST_BYTES:,} bytes, got a larger one; split the audio")
-    return from_bytes(data)
+        data = read_up_to(file, limits.max_bytes + 1)
+    limits.check_bytes(len(data))
+    content = from_bytes(data)
+    limits.check_samples(content.num_samples)
+    return content
 
 
 def write(path: str | os.PathLike[str], content: DacFile) -> None:
@@ -63,7 +66,7 @@ class DacReader(WholeReader):
 
     def __init__(self, file: BinaryIO, hints: Hints = NO_HINTS) -> None:
         super().__init__(file)
-        content = read(file)
+        content = read(file, hints.limits)
         if content.channels != 1:
             raise UnsupportedError(
                 f"this .dac file holds {content.channels} channels, each coded on its own; "
@@ -71,6 +74,8 @@ class DacReader(WholeReader):
             )
         (self._codes,) = content.clips(hints.framing)
         self.header = Header.of_codes(self._codes, weights_digest=content.weights_digest)
+        self.checksums = content.checksums
+        self.besides = content.besides(self.header.framing)
 
     def _load(self) -> Codes:
         return self._codes
@@ -97,7 +102,7 @@ class DacWriter(WholeWriter):
         return to_bytes(DacFile.of([codes], loudness=self._loudness, weights_digest=self._header.weights_digest))
 
 
-FORMAT = Format("dac", ".dac", begins_with(MAGIC), DacReader, DacWriter)
+FORMAT = Format("dac", ".dac", begins_with(MAGIC), DacReader, DacWriter, digests=True)
 """Writes no loudness: the sound is left at the level at which it was coded."""
 
 

@@ -124,6 +124,17 @@ class DacFile:
         )
 
     @property
+    def checksums(self) -> str:
+        """As `Reader.checksums`: files that state their codec have one."""
+        return "" if self.framing is None else "CRC-32C"
+
+    def besides(self, framing: Framing) -> tuple[str, ...]:
+        """As `Reader.besides`, for codes of that framing."""
+        loudness = () if self.loudness is None else (f"the loudness of {self.loudness:g} LUFS",)
+        rate = () if self.sample_rate == framing.sample_rate else (f"the original's rate of {self.sample_rate} Hz",)
+        return loudness + rate
+
+    @property
     def channels(self) -> int:
         """Channels of the original."""
         return len(self.codes)

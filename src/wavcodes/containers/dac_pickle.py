@@ -111,7 +111,7 @@ def _numbers(kind: Kind, shape: object, fortran: bool, data: bytes) -> NDArray[n
     dtype = kind.dtype()
     if dtype is None or not data or not isinstance(shape, list) or len(shape) > _DIMENSIONS:
         return None
-    sizes = [size for size in shape if isinstance(size, int) and 0 <= size < 1 << 63]
+    sizes = [size for size in shape if type(size) is int and 0 <= size < 1 << 63]  # no bool, which numpy refuses
     if len(sizes) != len(shape) or math.prod(sizes) * dtype.itemsize != len(data):
         return None
     return np.frombuffer(data, dtype).reshape(sizes, order="F" if fortran else "C")

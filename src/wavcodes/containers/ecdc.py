@@ -48,10 +48,11 @@ class EcdcReader(Reader):
         self._facts = facts = read_header(file)
         self._length = facts.num_samples
         self.header = Header(facts.framing, facts.num_samples)
+        self.checksums = "CRC-32C" if facts.checksum is not None else "arithmetic coding" if facts.lm else ""
         hints.check(facts.framing)
+        hints.limits.check_samples(facts.num_samples)
+        self._load_language_model = hints.language_model
         self._language_model: LanguageModel | None = None
-        if facts.lm and hints.language_model is not None:
-            self._language_model = hints.language_model(facts.framing.codec)
         segment = facts.framing.segment
         whole = facts.num_samples if facts.lm else _BLOCK_FRAMES * facts.framing.hop_length
         self._block_stride, self._block_length = (segment.stride, segment.length) if segment else (whole, whole)
@@ -67,9 +68,12 @@ class EcdcReader(Reader):
     def blocks(self, sample: int = 0) -> Iterator[tuple[int, Codes]]:
         """See `Reader.blocks`. Started at sample 0 it compares the checksum at the end, if the file has one."""
         if self._facts.lm and self._language_model is None:
-            raise UnsupportedError(
-                f"the codes are coded with the language model of {self._facts.framing.codec}; pass it as language_model"
-            )
+            if self._load_language_model is None:
+                raise UnsupportedError(
+                    f"the codes are coded with the language model of {self._facts.framing.codec}; pass it: "
+                    "language_model=wavcodes.language_model (--lm-weights)"
+                )
+            self._language_model = self._load_language_model(self._facts.framing.codec)
         self._rewind()
         skip = 0
         if self._seekable and not self._facts.lm:

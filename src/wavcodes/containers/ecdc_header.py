@@ -152,7 +152,8 @@ def read_header(file: BinaryIO) -> EcdcHeader:
 
 def _facts(text: bytes) -> dict[str, Any]:
     try:
-        facts = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        # As UTF-8: from bytes, json would guess among other encodings and import what reads them.
+        facts = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise FormatError(
             f"expected a header in JSON, got {text[:40]!r}; it is damaged, or another program's of that suffix"

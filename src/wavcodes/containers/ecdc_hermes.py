@@ -46,9 +46,11 @@ class HermesReader(WholeReader):
             )
         framing = _FRAMING.first(books)
         hints.check(framing)
+        hints.limits.check_samples(frames * framing.hop_length)
         self.header = Header(framing, frames * framing.hop_length)
         self._num_codes = books * frames
         self._size = packed_size(framing.bits, self._num_codes)
+        self._limits = hints.limits
         super().__init__(file)
         if self._seekable:
             size = file.seek(0, os.SEEK_END) - self._start
@@ -60,6 +62,7 @@ class HermesReader(WholeReader):
 
     def _load(self) -> Codes:
         framing = self.header.framing
+        self._limits.check_bytes(_HEADER.size + self._size)
         data = read_exactly(self._file, self._size, "the codes")
         if read_up_to(self._file, 1):
             raise FormatError("the file goes on behind its codes; cut off what follows, or get the original")
@@ -89,4 +92,4 @@ class HermesWriter(WholeWriter):
         return header + pack(np.concatenate(codes.books), codes.framing.bits)
 
 
-FORMAT = Format("ecdc-hermes", ".ecdc", begins_with(_BEGINNING), HermesReader, HermesWriter)
+FORMAT = Format("ecdc-hermes", ".ecdc", begins_with(_BEGINNING), HermesReader, HermesWriter, lengths=False)

@@ -61,6 +61,7 @@ class LyraReader(Reader):
             file.seek(self._start)
         books = _books_of_size(size) if stated is None else stated.num_codebooks
         self._packet = packed_size(_BITS, books)
+        self._limits = hints.limits
         framing = _framing(books)
         self.header = Header(framing, None if size is None else size // self._packet * framing.hop_length)
 
@@ -79,6 +80,7 @@ class LyraReader(Reader):
                     f"expected whole packets of {self._packet} bytes, got {rest} bytes in packet {first + frames}; "
                     "the file was cut, or it has another number of codebooks"
                 )
+            self._limits.check_samples((first + frames) * hop)
             values = unpack(data, _BITS, frames * framing.num_codebooks)
             if (first + frames) * hop > sample:
                 yield first * hop, Codes(framing, from_time_order(values, framing), frames * hop)
@@ -124,4 +126,4 @@ def _books_of_size(size: int | None) -> int:
     return fitting[0]
 
 
-FORMAT = Format("lyra", ".lyra", never, LyraReader, LyraWriter)
+FORMAT = Format("lyra", ".lyra", never, LyraReader, LyraWriter, counts=False, lengths=False)

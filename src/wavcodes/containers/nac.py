@@ -100,10 +100,13 @@ class NacReader(Reader):
         InputError: The file is of another codec than the caller says.
     """
 
+    checksums = "CRC-32C and SHA-256"
+
     def __init__(self, file: BinaryIO, hints: Hints = NO_HINTS) -> None:
         self._layout = read_header(file)
         self.header = self._layout.header
         hints.check(self.header.framing)
+        self._limits = hints.limits
         super().__init__(file)
 
     def blocks(self, sample: int = 0) -> Iterator[tuple[int, Codes]]:
@@ -129,6 +132,7 @@ class NacReader(Reader):
                 raise FormatError(
                     f"expected {what} to begin with sample {course.extent}, got block {block.number}; {ADVICE}"
                 )
+            self._limits.check_samples(first + self.header.framing.extent(block.num_frames, block.num_segments))
             codes = layout.codes(block, read_exactly(self._file, block.rest, what))
             try:
                 course.add(codes)
@@ -184,4 +188,4 @@ def _add_to_digest(digest: hashlib._Hash, codes: Codes) -> None:
         digest.update(values.tobytes())
 
 
-FORMAT = Format("nac", ".nac", begins_with(MAGIC), NacReader, NacWriter)
+FORMAT = Format("nac", ".nac", begins_with(MAGIC), NacReader, NacWriter, digests=True)

@@ -136,7 +136,8 @@ class Layout:
                 segment=Segment(length, stride) if length or stride else None,
             )
         except InputError as error:
-            raise FormatError(f"the header is not valid: {error}") from error
+            # Shortened, since it states all strides, of which there may be 256.
+            raise FormatError(f"the header is not valid: {error!s:.400}") from error
         header = Header(framing, None if samples == _UNKNOWN else samples, digest if any(digest) else None)
         layout = cls(header, block_frames)
         if complaint := layout._complaint():

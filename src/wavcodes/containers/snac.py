@@ -67,7 +67,7 @@ def framing_of(model: str | None, sample_rate: int | None, num_levels: int, hint
         names = ", ".join(_PUBLISHER + name for name in FRAMINGS)
         raise InputError(
             f"expected a file of one of the models {names}, got {(model or 'no name')[:100]!r} at {sample_rate} Hz; "
-            "pass the framing of the codec that it stands for"
+            "pass the framing of the codec that it stands for (--codec)"
         )
     if not 1 <= num_levels <= framing.num_codebooks:
         raise FormatError(f"expected 1 to {framing.num_codebooks} levels for {framing.codec}, got {num_levels}")
@@ -145,7 +145,10 @@ class SnacReader(WholeReader):
                     f"{level.count} codes of {level.bits} bits in {level.size} bytes; {_ADVICE}"
                 )
         self._has_length = self._levels[-1].size != self._levels[-1].payload_size
+        self.checksums = "CRC-32C" if self._has_length else ""
         self._num_frames = num_frames_of(framing, [level.count for level in self._levels])
+        self._limits = hints.limits
+        self._limits.check_samples(framing.longest(self._num_frames))
         super().__init__(file)
         num_samples: int | None = framing.longest(self._num_frames)
         if self._seekable:
@@ -173,8 +176,10 @@ class SnacReader(WholeReader):
         return int(num_samples)
 
     def _load(self) -> Codes:
-        framing, payloads = self._framing, []
+        framing, size, payloads = self._framing, len(self._head), []
         for k, level in enumerate(self._levels):
+            size += level.size
+            self._limits.check_bytes(size)
             payloads.append(read_exactly(self._file, level.size, f"the codes of level {k}"))
         if read_up_to(self._file, 1):
             raise FormatError("the file goes on behind its codes; cut off what follows, or get the original")
@@ -244,5 +249,7 @@ def _bits(book: NDArray[np.unsignedinteger]) -> int:
 
 
 FORMAT = Format("snac", ".snac", begins_with(MAGIC), SnacReader, SnacWriter)
-WITHOUT_LENGTH = replace(FORMAT, name="snac-v1", recognises=never, writer=partial(SnacWriter, length=False))
+WITHOUT_LENGTH = replace(
+    FORMAT, name="snac-v1", recognises=never, writer=partial(SnacWriter, length=False), lengths=False
+)
 """As `FORMAT`, exactly as hermes-net writes it, so that clips come back as long as their frames."""

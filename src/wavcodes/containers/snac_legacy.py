@@ -6,6 +6,7 @@ clip comes back as long as its frames. They are only read.
 
 from __future__ import annotations
 
+import math
 import zlib
 from abc import abstractmethod
 from typing import Any, BinaryIO
@@ -14,20 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..codes import Codes
-from ..errors import FormatError, InputError, LimitError, TruncatedError, UnsupportedError
+from ..errors import FormatError, InputError, TruncatedError, UnsupportedError
 from ..files import read_up_to
 from ..unpickle import Items, Table, kind_of
 from .base import NO_HINTS, Format, Header, Hints
 from .dac_pickle import Array, Arrays
+from .limits import Limits
 from .snac import framing_of, num_frames_of
 from .whole import WholeReader
 
-_LARGEST = 1 << 28  # bytes; such files hold codes of 1 to 3 kbps and were written for short messages
 _ADVICE = "the file is damaged, or no file of codes: get the original"
-
-# Codes shrink by half, those of silence a hundredfold; so does what was made to fill the memory.
-_SHRINKAGE = 20
-_ALWAYS = 1 << 22  # bytes; several hours of silence
 
 _ARCHIVE = b"PK\x03\x04"
 _SEQUENCE = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # the magic number of torch.save, pickled
@@ -50,13 +47,13 @@ class _LegacyReader(WholeReader):
     """
 
     def __init__(self, file: BinaryIO, hints: Hints = NO_HINTS) -> None:
-        data = read_up_to(file, _LARGEST + 1)
-        if len(data) > _LARGEST:
-            raise LimitError(f"expected a file of at most {_LARGEST:,} bytes, got a longer one")
+        data = read_up_to(file, hints.limits.max_bytes + 1)
+        hints.limits.check_bytes(len(data))
         super().__init__(file)
-        levels, model, sample_rate = self._contents(data)
+        levels, model, sample_rate = self._contents(data, hints.limits)
         framing = framing_of(model, sample_rate, len(levels), hints)
         num_frames = num_frames_of(framing, [level.size for level in levels])
+        hints.limits.check_samples(framing.longest(num_frames))
         try:
             self._codes = Codes(framing, tuple(levels), framing.longest(num_frames))
         except InputError as error:
@@ -64,7 +61,7 @@ class _LegacyReader(WholeReader):
         self.header = Header(framing, self._codes.num_samples)
 
     @abstractmethod
-    def _contents(self, data: bytes) -> tuple[list[NDArray[Any]], str | None, int | None]:
+    def _contents(self, data: bytes, limits: Limits) -> tuple[list[NDArray[Any]], str | None, int | None]:
         """Levels, hub repository of the model, rate."""
 
     def _load(self) -> Codes:
@@ -74,16 +71,23 @@ class _LegacyReader(WholeReader):
 class TorchReader(_LegacyReader):
     """A dictionary with `codes`, `model` and `sample_rate` that `torch.save` wrote, in either of its layouts."""
 
-    def _contents(self, data: bytes) -> tuple[list[NDArray[Any]], str | None, int | None]:
+    def _contents(self, data: bytes, limits: Limits) -> tuple[list[NDArray[Any]], str | None, int | None]:
         from ..weights.pickled import Tensor  # here, because few need them and they take a while to import
         from ..weights.torch_file import read_saved
 
+        self.checksums = "CRC-32" if data.startswith(_ARCHIVE) else ""
         value, arrays = read_saved(memoryview(data))
         table, codes = _table(value)
         tensors: dict[str, Tensor] = {}
         for k, tensor in enumerate(codes):
             if not isinstance(tensor, Tensor):
                 raise FormatError(f"expected codes as a list of tensors, got {kind_of(tensor)} among them; {_ADVICE}")
+            # A tensor may say one value over and over, and so be longer than any file.
+            if math.prod(tensor.shape) > tensor.storage.num_values:
+                raise FormatError(
+                    f"expected a stored number for each code, got {tensor.storage.num_values:,} for more codes; "
+                    f"{_ADVICE}"
+                )
             tensors[str(k)] = tensor
         levels = [_level(array) for array in arrays(tensors).values()]
         return levels, _entry(table, "model", str), _entry(table, "sample_rate", int)
@@ -92,8 +96,10 @@ class TorchReader(_LegacyReader):
 class ZlibReader(_LegacyReader):
     """A dictionary with `codes` and `sr` that `pickle` wrote and zlib compressed."""
 
-    def _contents(self, data: bytes) -> tuple[list[NDArray[Any]], str | None, int | None]:
-        most = _ALWAYS + _SHRINKAGE * len(data)
+    checksums = "Adler-32"
+
+    def _contents(self, data: bytes, limits: Limits) -> tuple[list[NDArray[Any]], str | None, int | None]:
+        most = limits.unpacked(len(data))
         stream = zlib.decompressobj()
         try:
             content = stream.decompress(data, most)
@@ -101,7 +107,7 @@ class ZlibReader(_LegacyReader):
             raise FormatError(f"expected data of zlib, got other bytes ({error}); {_ADVICE}") from error
         if not stream.eof:
             if len(content) == most:
-                raise LimitError(f"expected at most {most:,} bytes in {len(data):,} compressed ones, got more")
+                raise limits.expanded(len(data))
             raise TruncatedError("the file ends inside its compressed data; it was cut, fetch or copy it again")
         if stream.unused_data:
             raise FormatError("the file goes on behind its codes; cut off what follows, or get the original")

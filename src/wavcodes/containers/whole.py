@@ -11,6 +11,8 @@ from ..errors import InputError
 from ..files import write_all
 from .base import Course, Header, Reader
 
+_PART_CODES = 256
+
 
 class WholeReader(Reader):
     """Reads the whole clip for any part of it; see `Reader`."""
@@ -23,8 +25,10 @@ class WholeReader(Reader):
         """See `Reader.blocks`."""
         self._rewind()
         codes = self._load()
-        step = codes.framing.step_samples
-        extent = max(1, codes.sample_rate // step) * step
+        framing = codes.framing
+        # A second of a low rate has few codes; time is to follow their number, not how long they last.
+        frames = max(framing.frame_rate, _PART_CODES * framing.cycle / framing.cycle_codes)
+        extent = max(1, int(frames) // framing.step_frames) * framing.step_samples
         for number, part in enumerate(codes.parts(extent)):
             if (number + 1) * extent > sample:
                 yield number * extent, part

@@ -66,6 +66,7 @@ class Engine:
 
     def __init__(self, network: graph.Network, tensors: Tensors, parts: graph.Parts = "both") -> None:
         name = isa()
+        self.parts = parts
         self._encoder = None if parts == "decode" else _sequence(name, network.encoder, tensors)
         self._decoder = None if parts == "encode" else _sequence(name, network.decoder, tensors)
         self._quantizer = _quantizer(name, network.quantizer, tensors)
@@ -73,18 +74,32 @@ class Engine:
 
     def encoder(self) -> "Stream":
         """A new stream from audio rows `(N, channels)` to latent rows `(T, D)`."""
-        if self._encoder is None:
-            raise InputError('this codec was loaded with parts="decode"; load it with parts="both" to encode')
-        return Stream(self._encoder, None, 0)
+        return Stream(self._encoding(), None, 0)
 
     def decoder(self, noise_seed: int | None = None, first_row: int = 0) -> "Stream":
         """A new stream from latent rows `(T, D)` to audio rows `(N, channels)`; without a seed there is no noise.
 
         `first_row` says where in its signal the stream begins, so that it gets the noise of that place.
         """
+        return Stream(self._decoding(), noise_seed, first_row)
+
+    def samples_needed(self, frames: int) -> int:
+        """Samples of a running signal that must have come before the encoder gives the first `frames` latent rows."""
+        return self._encoding().needed(frames)
+
+    def frames_needed(self, samples: int) -> int:
+        """Latent rows of a running signal that must have come before the decoder gives the first `samples` samples."""
+        return self._decoding().needed(samples)
+
+    def _encoding(self) -> _core.Sequence:
+        if self._encoder is None:
+            raise InputError('this codec was loaded with parts="decode"; load it with parts="both" to encode')
+        return self._encoder
+
+    def _decoding(self) -> _core.Sequence:
         if self._decoder is None:
             raise InputError('this codec was loaded with parts="encode"; load it with parts="both" to decode')
-        return Stream(self._decoder, noise_seed, first_row)
+        return self._decoder
 
     def quantize(self, latent: Rows, num_codebooks: int, threads: int) -> list[NDArray[np.int32]]:
         """Codes of latent rows `(T, D)`, one array per book; T must divide by all of their strides."""
@@ -182,10 +197,9 @@ def _(layer: graph.ConvTranspose1d, sequence: _core.Sequence, isa: str, tensors:
         tensors[f"{layer.name}.bias"] if layer.bias else None,
         layer.stride,
         layer.groups,
+        layer.trim_left,
         layer.trim_right,
     )
-    if layer.trim_left:
-        sequence.trim_start(layer.trim_left)
 
 
 @_add.register

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..framing import Framing, Segment
-from ..graph import Network, rows_needed
 from .native import Engine, Rows, Stream
 
 _RUNNING = 64  # steps after which a stream is no longer at the beginning of its signal
+_PHASES = 36  # steps after which the blocks of rows that some layers compute together begin at a step again
 
 
 class Latent(NamedTuple):
@@ -39,21 +39,28 @@ def decoder(
     """A new stream of the whole decoder, which begins at `first_sample` of its signal."""
     if framing.segment is None:
         return ContinuousDecoder(engine.decoder(noise_seed, first_sample // framing.hop_length))
+    engine.decoder()  # a codec without one says so now, and not with the first segment
     return SegmentDecoder(engine.decoder, framing.segment, framing.channels)
 
 
-def delays(network: Network, framing: Framing) -> tuple[int, int]:
-    """By how many samples the encoder and the decoder of a codec lag behind, as their streams' `delay` says."""
-    hop = framing.hop_length
+def delays(engine: Engine, framing: Framing) -> tuple[int, int]:
+    """By how many samples the encoder and the decoder of a codec lag behind, as their streams' `delay` says.
+
+    0 for a half that the engine does not hold.
+    """
+    hop, step = framing.hop_length, framing.step_frames
     if framing.segment is not None:
         return framing.segment.length - hop, framing.segment.length - framing.segment.stride
-    frames = _RUNNING * framing.step_frames
-    # The first frame of the last step comes out together with the last one.
-    encoder = rows_needed(network.encoder, frames) - (frames - framing.step_frames + 1) * hop
-    given = bisect.bisect_right(
-        range(frames * hop + 1), frames, key=lambda samples: rows_needed(network.decoder, samples)
-    )
-    return encoder, frames * hop - (given - 1)
+    steps = range(_RUNNING, _RUNNING + _PHASES)
+    # The first frame of a step comes out together with its last one.
+    encoder = [engine.samples_needed(n * step) - ((n - 1) * step + 1) * hop for n in steps if engine.parts != "decode"]
+    decoder = [n * step * hop - _samples_given(engine, n * step, hop) for n in steps if engine.parts != "encode"]
+    return max(encoder, default=0), max(decoder, default=0)
+
+
+def _samples_given(engine: Engine, frames: int, hop_length: int) -> int:
+    """Samples that the decoder has given when the first `frames` frames of a running signal have come."""
+    return bisect.bisect_right(range(frames * hop_length + 1), frames, key=engine.frames_needed) - 1
 
 
 class ContinuousEncoder:

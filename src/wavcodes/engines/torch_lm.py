@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, UnsupportedError
+from ..errors import InputError
+from ..programs import MissingProgram
 from ..weights import check, read
 
 if TYPE_CHECKING:
@@ -70,6 +71,17 @@ class LanguageModelShape:
         return shapes
 
 
+def require_torch() -> None:
+    """Raises MissingProgram unless PyTorch is installed."""
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise MissingProgram(
+            "the language model of .ecdc files runs on PyTorch, which is not installed; "
+            "pip install 'wavcodes[torch]', or write files without the language model"
+        ) from error
+
+
 class TorchLanguageModel:
     """A loaded language model. It never changes; each segment has its own state.
 
@@ -78,20 +90,16 @@ class TorchLanguageModel:
         path: A file with the published names, in any format that `weights.read` knows.
 
     Raises:
-        UnsupportedError: PyTorch is not installed.
+        MissingProgram: PyTorch is not installed (an UnsupportedError).
         ModelError: The file does not hold the weights.
         FormatError: It is no file of weights.
         ResourceError: It cannot be read.
     """
 
     def __init__(self, shape: LanguageModelShape, path: str | os.PathLike[str]) -> None:
-        try:
-            import torch
-        except ImportError as error:
-            raise UnsupportedError(
-                "the language model of .ecdc files runs on PyTorch, which is not installed; "
-                "pip install 'wavcodes[torch]', or write files without the language model"
-            ) from error
+        require_torch()
+        import torch
+
         weights = check(read(path), shape.tensors(), os.fspath(path))
         self.shape = shape
         with torch.device("meta"):  # for nothing, not even random numbers, to be computed in vain

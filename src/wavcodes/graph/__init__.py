@@ -28,7 +28,7 @@ from .layers import (
     TrimStart,
     causal,
 )
-from .network import Network, Parts, rows_needed, tensor_shapes
+from .network import Network, Parts, tensor_shapes
 from .quantizers import CosineRvq, EuclideanRvq, Quantizer, SplitRvq
 
 __all__ = [
@@ -60,6 +60,5 @@ __all__ = [
     "TrimEnd",
     "TrimStart",
     "causal",
-    "rows_needed",
     "tensor_shapes",
 ]

@@ -17,8 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..graph import (
     Conv1d,
@@ -33,7 +35,7 @@ from ..graph import (
     TransformerLayer,
     causal,
 )
-from ..weights import Tensors, read, rename, squeeze
+from ..weights import Deferred, Tensors, read, rename, squeeze
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,8 @@ def _divide(named: Tensors, book: str) -> None:
     total, usage = named[f"{book}.sum"], named.get(f"{book}.usage")
     if usage is not None and total.ndim == 2 and usage.shape == total.shape[:1]:
         # Upstream's limit for entries that no vector used.
-        named[f"{book}.codebook"] = total / np.maximum(usage, np.float32(1e-5))[:, None]
+        divisor = np.maximum(usage, np.float32(1e-5))[:, None]
+        named[f"{book}.codebook"] = Deferred(total.shape, total.dtype, lambda: np.asarray(total) / divisor)
         del named[f"{book}.sum"], named[f"{book}.usage"]
 
 
@@ -182,9 +185,13 @@ def _reorder(named: Tensors, layer: str, width: int) -> None:
     """Moshi rotates channel 2 i of a head against 2 i + 1, the graph channel i against i + half the head."""
     joined = named[f"{layer}.interleaved_qkv"]
     if joined.ndim == 2 and joined.shape[0] % (3 * width) == 0:
-        queries_keys, values = np.split(joined, [joined.shape[0] // 3 * 2])
-        pairs = queries_keys.reshape(-1, width // 2, 2, joined.shape[1])
-        named[f"{layer}.qkv.weight"] = np.concatenate([pairs.swapaxes(1, 2).reshape(queries_keys.shape), values])
+
+        def reordered() -> NDArray[Any]:
+            queries_keys, values = np.split(np.asarray(joined), [joined.shape[0] // 3 * 2])
+            pairs = queries_keys.reshape(-1, width // 2, 2, joined.shape[1])
+            return np.concatenate([pairs.swapaxes(1, 2).reshape(queries_keys.shape), values])
+
+        named[f"{layer}.qkv.weight"] = Deferred(joined.shape, joined.dtype, reordered)
         del named[f"{layer}.interleaved_qkv"]
 
 
@@ -192,7 +199,9 @@ def _join(named: Tensors, layer: str) -> None:
     parts = [named.get(f"{layer}.{part}") for part in "qkv"]
     found = [part for part in parts if part is not None and part.ndim == 2]
     if len(found) == 3 and len({part.shape[1] for part in found}) == 1:
-        named[f"{layer}.qkv.weight"] = np.concatenate(found)
+        shape = (sum(part.shape[0] for part in found), found[0].shape[1])
+        dtype = np.result_type(*(part.dtype for part in found))
+        named[f"{layer}.qkv.weight"] = Deferred(shape, dtype, lambda: np.concatenate([np.asarray(p) for p in found]))
         for part in "qkv":
             del named[f"{layer}.{part}"]
 

@@ -130,9 +130,11 @@ def tensors(paths: tuple[Path, ...]) -> Tensors:
         # for the check of all names and shapes to report.
         weight, bias = gain.removesuffix("g") + "p2.weight", gain.removesuffix("g") + "p2.bias"
         if weight in values and bias in values and values[gain].shape == values[bias].shape == values[weight].shape[:1]:
-            g = values.pop(gain)
-            values[weight] = (values[weight].T * g).T
-            values[bias] = values[bias] * g
+            g = np.asarray(values.pop(gain))
+            values[weight] = (np.asarray(values[weight]).T * g).T
+            values[bias] = np.asarray(values[bias]) * g
     # The training code holds kernels of one row as plain matrices.
     flat = re.compile(r"(eo|di|dh|.+\.p[12])\.weight")
-    return {name: value[..., np.newaxis] if flat.fullmatch(name) else value for name, value in values.items()}
+    return {
+        name: np.asarray(value)[..., np.newaxis] if flat.fullmatch(name) else value for name, value in values.items()
+    }

@@ -71,7 +71,8 @@ MUSICGEN = Delayed(
     left=2048,
     right=2048,
 )
-"""MusicGen: `T` frames take `T + 3` columns besides the start column. There is no end token."""
+"""MusicGen: `T` frames take `T + 3` columns besides the start column. There is no end token. A model that may generate
+fewer than 6 columns delays nothing in `transformers`: what comes is the codes as they are."""
 
 MUSICGEN_STEREO = Stereo(MUSICGEN)
 """MusicGen for stereo: two clips of the mono codec, rows L0, R0, L1, R1 and so on, delays 0, 0, 1, 1 and so on."""

@@ -4,9 +4,11 @@ graph, and checked against the graph tensor by tensor."""
 from .formats import read
 from .locate import Located, locate
 from .safetensors_file import read_safetensors
-from .tensors import Tensors, check, digest, fold_weight_norm, rename, squeeze
+from .tensors import Checked, Deferred, Tensors, check, digest, fold_weight_norm, rename, squeeze
 
 __all__ = [
+    "Checked",
+    "Deferred",
     "Located",
     "Tensors",
     "check",

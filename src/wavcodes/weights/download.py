@@ -58,8 +58,7 @@ def download(file: WeightFile, target: Path) -> None:
             for piece in _pieces(url, file.size):
                 hasher.update(piece)
                 write_all(out, piece)
-            if file.sha256 is not None and hasher.hexdigest() != file.sha256:
-                raise IntegrityError(f"expected {url} with SHA-256 {file.sha256}, got {hasher.hexdigest()}")
+            file.check(hasher.hexdigest(), url)
     except (OSError, InputError, ResourceError) as error:
         raise ResourceError(
             f"cannot keep {target.name}: {error}; free space, or set WAVCODES_CACHE to another folder"

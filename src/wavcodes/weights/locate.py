@@ -100,7 +100,7 @@ def _fetched(file: WeightFile, fetch: Callable[[bool], Path]) -> Located:
             raise ModelError(f"{second}, twice in a row; pass weights=FOLDER with the right files") from second
         except ModelError as second:
             raise ModelError(f"{first}; {second}") from second
-    return Located(path, verified=file.sha256 is not None)
+    return Located(path, verified=file.pinned)
 
 
 def _cached(codec: str, file: WeightFile, again: bool, cache: str | os.PathLike[str] | None) -> Path:
@@ -123,6 +123,5 @@ def _checked(file: WeightFile, path: Path) -> Path:
                 hasher.update(piece)
     except OSError as error:
         raise ResourceError(f"cannot read the weights {path}: {error.strerror or error}") from error
-    if hasher.hexdigest() != file.sha256:
-        raise IntegrityError(f"expected {path} with SHA-256 {file.sha256}, got {hasher.hexdigest()}")
+    file.check(hasher.hexdigest(), path)
     return path

@@ -1,7 +1,9 @@
 """Safetensors files as numpy has them."""
 
+import math
 import os
 import struct
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError, ResourceError
-from .tensors import Tensors, widened
+from .tensors import Deferred, Tensors, widened
 
-_NUMPY_TYPES = frozenset({"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"})
+_NUMPY_TYPES = {
+    **{f"{letter}{8 * size}": f"<{letter.lower()}{size}" for letter in "FIU" for size in (2, 4, 8)},
+    "I8": "|i1",
+    "U8": "|u1",
+    "BOOL": "|b1",
+    "BF16": "<u2",
+}
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> Tensors:
-    """All tensors of a safetensors file; float16 and bfloat16 come as float32, which holds them exactly.
+    """All tensors of a safetensors file, each read when it is used; float16 and bfloat16 come as float32, exactly.
 
     Raises:
         FormatError: The file is not safetensors, is damaged, or holds a type that numpy lacks.
@@ -25,34 +33,39 @@ def read_safetensors(path: str | os.PathLike[str]) -> Tensors:
 
     path = Path(path)
     try:
-        with path.open("rb"):  # a message of the system, where safe_open would have one of its own
-            pass
-        with safe_open(path, framework="numpy") as opened:
-            return {name: _tensor(path, opened, name) for name in opened.keys()}  # noqa: SIM118 (it is no mapping)
+        with path.open("rb") as file, safe_open(path, framework="numpy") as opened:
+            # The library has checked all positions; it would read by mapping the file, all of which then counts.
+            import json
+
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length))
+            return {name: _tensor(path, name, header[name], 8 + length) for name in opened.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise FormatError(f"{path}: expected an intact safetensors file, got: {error}; fetch it again") from error
     except OSError as error:
         raise ResourceError(f"cannot read the weights {path}: {error.strerror or error}") from error
 
 
-def _tensor(path: Path, opened: Any, name: str) -> NDArray[Any]:
-    stored = opened.get_slice(name).get_dtype()
-    if stored == "BF16":
-        return widened(_bits(path, name))
+def _tensor(path: Path, name: str, entry: dict[str, Any], data: int) -> Deferred:
+    stored = entry["dtype"]
     if stored not in _NUMPY_TYPES:
         raise FormatError(f"{path}: tensor {name} is of type {stored}; expected float32 or float16, convert the file")
-    array: NDArray[Any] = opened.get_tensor(name)
-    return array.astype(np.float32) if stored == "F16" else array
+    widens = stored in ("F16", "BF16")
+    dtype = np.dtype(np.float32 if widens else _NUMPY_TYPES[stored])
+    read = partial(_read, path, _NUMPY_TYPES[stored], tuple(entry["shape"]), data + entry["data_offsets"][0])
+    return Deferred(entry["shape"], dtype, (lambda: _wide(read())) if widens else read)
 
 
-def _bits(path: Path, name: str) -> NDArray[np.uint16]:
-    """A tensor of a type that the library does not give to numpy; it has checked the positions in the header."""
-    import json
+def _wide(values: NDArray[Any]) -> NDArray[np.float32]:
+    return values.astype(np.float32) if values.dtype == np.float16 else widened(values)
 
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        entry = json.loads(file.read(length))[name]
-        begin, end = entry["data_offsets"]
-        file.seek(8 + length + begin)
-        bits: NDArray[np.uint16] = np.frombuffer(file.read(end - begin), "<u2").reshape(entry["shape"])
-        return bits
+
+def _read(path: Path, dtype: str, shape: tuple[int, ...], position: int) -> NDArray[Any]:
+    count = math.prod(shape)
+    try:
+        values: NDArray[Any] = np.fromfile(path, dtype, count, offset=position)
+    except OSError as error:
+        raise ResourceError(f"cannot read the weights {path}: {error.strerror or error}") from error
+    if len(values) != count:
+        raise FormatError(f"{path}: expected the file to stay as it is while it is read; it got shorter")
+    return values.reshape(shape)

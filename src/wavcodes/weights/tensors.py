@@ -4,15 +4,44 @@ import hashlib
 import math
 import re
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ..errors import ModelError
 
-Tensors = dict[str, NDArray[Any]]
+
+class Deferred:
+    """A tensor whose values are made each time that `np.asarray` asks for them, and take no memory in between.
+
+    Attributes:
+        shape, dtype: Those of the values.
+    """
+
+    def __init__(self, shape: Sequence[int], dtype: DTypeLike, make: Callable[[], NDArray[Any]]) -> None:
+        self.shape = tuple(shape)
+        self.dtype = np.dtype(dtype)
+        self._make = make
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self._make(), dtype)
+
+
+Tensor = NDArray[Any] | Deferred
+Tensors = dict[str, Tensor]
 
 # The spellings of weight normalisation (magnitude, direction): torch.nn.utils.weight_norm and
 # torch.nn.utils.parametrizations.weight_norm. Published checkpoints use both, sometimes for the same model.
@@ -30,7 +59,7 @@ def widened(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
     return np.asarray(shifted).view(np.float32)
 
 
-def fold_weight_norm(tensors: Mapping[str, NDArray[Any]]) -> Tensors:
+def fold_weight_norm(tensors: Mapping[str, Tensor]) -> Tensors:
     """`X.weight` from its magnitude and direction, `g * v / |v|`, in either spelling; all else passes through.
 
     The norm is taken over all axes but the first, as both PyTorch functions do by default.
@@ -50,22 +79,32 @@ def fold_weight_norm(tensors: Mapping[str, NDArray[Any]]) -> Tensors:
     return folded
 
 
-def _folded(stem: str, g: NDArray[Any], v: NDArray[Any]) -> NDArray[np.float32]:
+def _folded(stem: str, g: Tensor, v: Tensor) -> Deferred:
     if {g.dtype, v.dtype} != {np.dtype("f4")} or v.ndim * v.size == 0 or g.shape != v.shape[:1] + (1,) * (v.ndim - 1):
         raise ModelError(
             f"{stem}: expected a float32 direction and one magnitude for each of its first axis, "
             f"got {v.dtype} {v.shape} and {g.dtype} {g.shape}"
         )
-    # Not np.sum or np.linalg.norm: their order of addition depends on the vector width of the CPU, and so would
-    # the last bits of the weights and then the codes. Every partial sum of cumsum is an output, which fixes its order.
-    squares = np.square(v.reshape(len(v), math.prod(v.shape[1:])), dtype=np.float64)
-    norm = np.sqrt(np.cumsum(squares, axis=1)[:, -1:]).astype(np.float32)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a zero direction gives NaN, which `check` reports by name
-        weight: NDArray[np.float32] = v * (g / norm.reshape(g.shape))
-    return weight
+
+    @cache
+    def scale() -> NDArray[np.float32]:
+        # Not np.sum or np.linalg.norm: their order of addition depends on the vector width of the CPU, and so would
+        # the last bits of the weights and then the codes. Every partial sum of cumsum is an output, which fixes its
+        # order.
+        squares = np.square(np.asarray(v).reshape(v.shape[0], math.prod(v.shape[1:])), dtype=np.float64)
+        norm = np.sqrt(np.cumsum(squares, axis=1)[:, -1:]).astype(np.float32)
+        with np.errstate(divide="ignore", invalid="ignore"):  # a zero direction gives NaN, which `check` reports
+            share: NDArray[np.float32] = np.asarray(g) / norm.reshape(g.shape)
+        return share
+
+    def weight() -> NDArray[np.float32]:
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.asarray(v) * scale())
+
+    return Deferred(v.shape, np.float32, weight)
 
 
-def rename(tensors: Mapping[str, NDArray[Any]], rules: Iterable[tuple[str, str | None]]) -> Tensors:
+def rename(tensors: Mapping[str, Tensor], rules: Iterable[tuple[str, str | None]]) -> Tensors:
     r"""Names of a checkpoint to names of a graph.
 
     Args:
@@ -95,7 +134,7 @@ def rename(tensors: Mapping[str, NDArray[Any]], rules: Iterable[tuple[str, str |
     return renamed
 
 
-def squeeze(tensors: Mapping[str, NDArray[Any]]) -> Tensors:
+def squeeze(tensors: Mapping[str, Tensor]) -> Tensors:
     """Without the axes of one entry that PyTorch's modules store: Snake's `alpha` (1, C, 1), projections (D, E, 1).
 
     What has another shape stays as it is, for `check` to report.
@@ -103,16 +142,35 @@ def squeeze(tensors: Mapping[str, NDArray[Any]]) -> Tensors:
     squeezed: Tensors = dict(tensors)
     for name, value in tensors.items():
         if name.endswith(".alpha") and value.ndim == 3 and value.shape[::2] == (1, 1):
-            squeezed[name] = value[0, :, 0]
+            squeezed[name] = _reshaped(value, value.shape[1:2])
         elif name.endswith("_proj.weight") and value.ndim == 3 and value.shape[2] == 1:
-            squeezed[name] = value[:, :, 0]
+            squeezed[name] = _reshaped(value, value.shape[:2])
     return squeezed
 
 
-def check(
-    tensors: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[int, ...]], source: str
-) -> dict[str, NDArray[np.float32]]:
-    """Exactly the expected tensors, C-contiguous and float32, in the order of `expected`.
+def _reshaped(value: Tensor, shape: tuple[int, ...]) -> Deferred:
+    return Deferred(shape, value.dtype, lambda: np.asarray(value).reshape(shape))
+
+
+class Checked(Mapping[str, NDArray[np.float32]]):
+    """The tensors that a graph names, C-contiguous and float32, each made when it is asked for and not kept."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        tensor = self._tensors[name]
+        return np.ascontiguousarray(tensor, dtype=np.float32).reshape(tensor.shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+
+def check(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], source: str) -> Checked:
+    """Exactly the expected tensors, in the order of `expected`.
 
     Args:
         tensors: Tensors under the names of the graph.
@@ -131,14 +189,16 @@ def check(
         _listed("unexpected", [name for name in tensors if name not in expected]),
         _listed("misshapen", [f"{name} {tensors[name].shape}, expected {tuple(expected[name])}" for name in misshapen]),
         _listed("not float32", [f"{name} ({tensors[name].dtype})" for name in mistyped]),
-        _listed("NaN or infinite", [n for n in both if n not in mistyped and not np.isfinite(tensors[n]).all()]),
+        _listed(
+            "NaN or infinite", [n for n in both if n not in mistyped and not np.isfinite(np.asarray(tensors[n])).all()]
+        ),
     ]
     if any(faults):
         raise ModelError(
             f"{source} does not hold the weights that this codec needs; {'; '.join(filter(None, faults))}. "
             "Pass the weights of the same codec and version"
         )
-    return {name: np.ascontiguousarray(tensors[name], dtype=np.float32).reshape(expected[name]) for name in expected}
+    return Checked({name: tensors[name] for name in expected})
 
 
 def _listed(kind: str, items: Sequence[str]) -> str:
@@ -156,8 +216,8 @@ def digest(tensors: Mapping[str, NDArray[Any]]) -> bytes:
     """
     hasher = hashlib.sha256()
     for name in sorted(tensors):
-        value = np.ascontiguousarray(tensors[name], dtype="<f4")
-        shape = tensors[name].shape
+        tensor = tensors[name]
+        value, shape = np.ascontiguousarray(tensor, dtype="<f4"), tensor.shape
         encoded = name.encode()
         hasher.update(struct.pack(f"<I{len(encoded)}sI{len(shape)}Q", len(encoded), encoded, len(shape), *shape))
         hasher.update(value.data)

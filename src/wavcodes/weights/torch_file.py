@@ -66,7 +66,7 @@ def read_torch(path: str | os.PathLike[str]) -> Tensors:
     try:
         checkpoint, storages = _contents(data)
         state = _state_dict(checkpoint)
-        return _tensors(state, storages, max(_VALUES, len(data)))
+        return {**_tensors(state, storages, max(_VALUES, len(data)))}
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     except (FormatError, LimitError) as error:
@@ -74,7 +74,7 @@ def read_torch(path: str | os.PathLike[str]) -> Tensors:
         raise type(error)(f"{path}: {error}; {remedy}") from error
 
 
-def read_saved(data: memoryview) -> tuple[object, Callable[[Mapping[str, Tensor]], Tensors]]:
+def read_saved(data: memoryview) -> tuple[object, Callable[[Mapping[str, Tensor]], dict[str, NDArray[Any]]]]:
     """What `torch.save` wrote, whatever it is: the value with its tensors (`Tensor`), and what gives their numbers.
 
     Raises:
@@ -175,7 +175,7 @@ def _state_dict(checkpoint: object) -> dict[str, Tensor]:
     return state
 
 
-def _tensors(state: Mapping[str, Tensor], storages: Mapping[str, memoryview], limit: int) -> Tensors:
+def _tensors(state: Mapping[str, Tensor], storages: Mapping[str, memoryview], limit: int) -> dict[str, NDArray[Any]]:
     claimed = 0
     for name, tensor in state.items():
         end = tensor.offset

@@ -1,0 +1,76 @@
+"""Encodes and decodes long signals with every codec as streams, and prints Markdown: memory and time.
+
+    python bench/long.py [-o docs/long-audio.md] [--minutes 1 30] [--threads 1] [--codec NAME]...
+
+Random weights, but for Lyra, whose real ones have to be in $WAVCODES_SHARED or ../shared: it is left out without them.
+One process per codec. All codecs take about three hours for 30 minutes of audio.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parents[1]
+LYRA = Path(os.environ.get("WAVCODES_SHARED", ROOT.parent / "shared")) / "weights" / "lyra_v2_1.2"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("-o", "--output", type=Path, help="file to write the table to")
+    parser.add_argument("--minutes", type=float, nargs=2, default=[1, 30], help="short and long signal (default 1 30)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the engine (default 1)")
+    parser.add_argument("--codec", action="append", help="only this one; may be given several times")
+    arguments = parser.parse_args()
+    sys.path[0] = str(ROOT / "tests")  # instead of this folder
+    import exact
+    import long_audio
+
+    from wavcodes import list_codecs, registry, spec
+    from wavcodes.engines.native import isa
+
+    short, long = arguments.minutes
+    lines = [
+        "# Long signals",
+        "",
+        "Printed by `python bench/long.py -o docs/long-audio.md`. Each codec encodes and decodes one signal as",
+        "streams, 10 s at a time, with random weights, in a process of its own. Memory is the peak of resident memory",
+        "above what the loaded codec takes, encoder and decoder together; time is the CPU time of both for a second",
+        "of audio, the median of the windows.",
+        "",
+        f"Machine: {platform.machine()}, {os.cpu_count()} cores, kernels `{isa()}`, {arguments.threads} thread(s), "
+        f"{time.strftime('%Y-%m-%d')}.",
+        "",
+        f"| codec | codec, MiB | after {short:g} min, MiB | after {long:g} min, MiB "
+        f"| first {short:g} min, ms/s | last {short:g} min, ms/s | ratio |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in arguments.codec or list_codecs():
+        if name == "lyra_v2" and not LYRA.is_dir():
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            if name == "lyra_v2":
+                weights: Path | None = LYRA
+            elif spec(name).weights.packaged:
+                weights = None
+            else:
+                weights = exact.weights(registry.checkpoint(name).network(), Path(folder))
+            found = long_audio.measure(name, weights, arguments.threads, (short, long))
+        early, late = (peak - found["loaded"] for peak in found["peaks"])
+        costs, count = found["costs"]["long"], max(1, round(short * 60 / long_audio.WINDOW))
+        begin, end = (1e3 * median(each) for each in (costs[:count], costs[-count:]))
+        memory = f"{found['loaded']:.0f} | {early:.0f} | {late:.0f}"
+        lines.append(f"| `{name}` | {memory} | {begin:.1f} | {end:.1f} | {end / begin:.2f} |")
+        print(lines[-1], file=sys.stderr, flush=True)
+    text = "\n".join(lines)
+    print(text)
+    if arguments.output:
+        arguments.output.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
