@@ -1,6 +1,6 @@
 """Measures wavcodes against its peers and against the machine, and prints Markdown.
 
-    python bench/run.py [-o docs/benchmarks.md] [--rounds 15]
+    python bench/run.py [-o docs/benchmarks.md] [--rounds 15] [--codec NAME]...
 
 Needs the extra `peers` and a C++ compiler. Both sides run in one process, one thread each, in turns, with the memory
 allocator set so that it keeps what it was given: without that the peer spends much of its time in page faults.
@@ -14,34 +14,33 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "100000000000", "MALLOC_TOP_PAD_": "500000000"}
 HERE = Path(__file__).resolve().parent
-SECONDS = 10
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-o", "--output", type=Path, help="file to write the tables to")
     parser.add_argument("--rounds", type=int, default=15, help="timed runs of each side (default 15)")
+    parser.add_argument("--codec", action="append", help="only this one; may be given several times")
     arguments = parser.parse_args()
     if any(os.environ.get(name) != value for name, value in ALLOCATOR.items()):
         # glibc reads these when a process starts
         os.environ.update(ALLOCATOR)
         os.execv(sys.executable, [sys.executable, *sys.argv])
-    text = "\n".join(report(arguments.rounds))
+    text = "\n".join(report(arguments.rounds, arguments.codec))
     print(text)
     if arguments.output:
         arguments.output.write_text(text + "\n")
     return 0
 
 
-def report(rounds: int) -> Iterator[str]:
-    import numpy as np
+def report(rounds: int, only: list[str] | None) -> Iterator[str]:
     import torch
-    import transformers
 
     import wavcodes
     from wavcodes.engines.native import isa
@@ -49,7 +48,7 @@ def report(rounds: int) -> Iterator[str]:
     sys.path.insert(0, str(HERE.parent / "tests"))
     torch.set_num_threads(1)
     before = fma_peak()
-    rows = list(peers(rounds))
+    rows = list(peers(rounds, only))
     layers = list(layer_rates())
     after = fma_peak()
     peak = max(before, after)
@@ -59,11 +58,15 @@ def report(rounds: int) -> Iterator[str]:
     yield ""
     yield f"- Machine: {processor()}, {os.cpu_count()} cores, kernels `{isa()}`, {time.strftime('%Y-%m-%d')}"
     yield (
-        f"- Versions: wavcodes {wavcodes.__version__}, transformers {transformers.__version__}, "
-        f"torch {torch.__version__}, numpy {np.__version__}, Python {platform.python_version()}"
+        f"- Versions: wavcodes {wavcodes.__version__}, "
+        + ", ".join(f"{name} {version(name)}" for name in ("transformers", "snac", "moshi", "torch", "numpy"))
+        + f", Python {platform.python_version()}"
     )
     yield f"- Peak of one core, fused multiply-adds of float32: {before:.0f} GFLOP/s before, {after:.0f} after"
-    yield f"- One thread, {SECONDS} s of audio, {rounds} rounds in turns, medians; the ratio is that of each round, too"
+    yield (
+        f"- One thread, 10 s of audio (4 s where a round of that would take long), {rounds} rounds in turns, medians; "
+        "the ratio is that of each round, too"
+    )
     yield f"- Allocator of both sides: {' '.join(f'{name}={value}' for name, value in ALLOCATOR.items())}"
     yield ""
     yield "## Against the reference implementations"
@@ -72,12 +75,7 @@ def report(rounds: int) -> Iterator[str]:
     yield ""
     yield "| codec | peer | direction | peer, x real time | wavcodes, x real time | ratio | least to greatest |"
     yield "|---|---|---|---|---|---|---|"
-    for codec, peer, direction, theirs, ours in rows:
-        ratios = sorted(a / b for a, b in zip(theirs, ours, strict=True))
-        yield (
-            f"| {codec} | {peer} | {direction} | {SECONDS / median(theirs):.1f} | {SECONDS / median(ours):.1f} "
-            f"| **{median(ratios):.2f}** | {ratios[0]:.2f} to {ratios[-1]:.2f} |"
-        )
+    yield from rows
     yield ""
     yield "## Layers of encodec_24khz"
     yield ""
@@ -90,26 +88,24 @@ def report(rounds: int) -> Iterator[str]:
         yield f"| {name} | {flops / 1e9:.3f} | {seconds * 1e3:.2f} | {rate:.0f} | {100 * rate / peak:.0f} % |"
 
 
-def peers(rounds: int) -> Iterator[tuple[str, str, str, list[float], list[float]]]:
-    """Times of both sides in turns: codec, peer, direction, seconds of the peer, seconds of wavcodes."""
+def peers(rounds: int, only: list[str] | None) -> Iterator[str]:
+    """Rows of a table: both sides in turns."""
     import torch
-    from peers import encodec_peer, sound
+    from sides import sides
 
-    import wavcodes
-
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        model, path = encodec_peer("encodec_24khz", 0, Path(folder))
-        codec = wavcodes.load("encodec_24khz", weights=path, threads=1)
-        audio = sound(1, SECONDS * 24_000).reshape(1, -1)
-        batch = torch.as_tensor(audio)[None]
-        codes = codec.encode(audio, 24_000, bandwidth=6.0)
-        theirs = model.encode(batch, bandwidth=6.0)
-        for direction, peer, own in (
-            ("encode", lambda: model.encode(batch, bandwidth=6.0), lambda: codec.encode(audio, 24_000, bandwidth=6.0)),
-            ("decode", lambda: model.decode(theirs.audio_codes, theirs.audio_scales), lambda: codec.decode(codes)),
-        ):
-            times = in_turns(peer, own, rounds)
-            yield "encodec_24khz, 6 kbps", "transformers", direction, *times
+    with torch.inference_mode():
+        for each in sides(only):
+            for direction, (peer, own) in (("encode", each.encode), ("decode", each.decode)):
+                theirs, ours = in_turns(peer, own, rounds)
+                ratios = sorted(a / b for a, b in zip(theirs, ours, strict=True))
+                yield (
+                    f"| `{each.codec}`, {each.bandwidth:.3g} kbps | {each.peer} | {direction} "
+                    f"| {each.seconds / median(theirs):.2f} | {each.seconds / median(ours):.2f} "
+                    f"| **{median(ratios):.2f}** | {ratios[0]:.2f} to {ratios[-1]:.2f} |"
+                )
+                print(
+                    f"{time.strftime('%H:%M:%S')} {each.codec}, {each.peer}, {direction}", file=sys.stderr, flush=True
+                )
 
 
 def in_turns(first: Callable[[], object], second: Callable[[], object], rounds: int) -> tuple[list[float], list[float]]:
