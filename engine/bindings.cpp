@@ -192,13 +192,14 @@ NB_MODULE(_core, m) {
     nb::class_<Sequence>(m, "Sequence")
         .def(
             "__init__",
-            [](Sequence* self, const std::string& isa, int channels) {
-                require(channels > 0, "a sequence needs at least one channel");
-                new (self) Sequence(kernels_of(isa), channels);
+            [](Sequence* self, const std::string& isa, int channels, size_t together) {
+                require(channels > 0 && together > 0, "a sequence needs at least one channel, and a row to begin with");
+                new (self) Sequence(kernels_of(isa), channels, together);
             },
-            "isa"_a, "channels"_a)
+            "isa"_a, "channels"_a, "together"_a)
         .def_prop_ro("in_channels", [](const Sequence& s) { return s.in_channels; })
         .def_prop_ro("out_channels", &Sequence::out_channels)
+        .def_prop_ro("together", &Sequence::together)
         .def("needed", &Sequence::needed, "rows"_a)
         .def(
             "conv1d",
@@ -210,7 +211,7 @@ NB_MODULE(_core, m) {
                 if (shape.groups > 1 && shape.groups == shape.in && shape.in == shape.out)
                     s.add(std::make_unique<DepthwiseConv>(s.kernels, shape, w, b));
                 else
-                    s.add(std::make_unique<Conv>(s.kernels, shape, w, b));
+                    s.add(std::make_unique<Conv>(s.kernels, shape, s.together(), w, b));
             },
             "weight"_a, "bias"_a.none(), "stride"_a, "dilation"_a, "groups"_a, "left"_a, "right"_a, "padding"_a,
             "complete"_a)
@@ -223,7 +224,7 @@ NB_MODULE(_core, m) {
                 require(kernel >= stride && trim_left >= 0 && trim_right >= 0 && trim_right <= kernel - stride,
                         "a transposed convolution needs 0 <= trim_left, 0 <= trim_right <= kernel - stride");
                 s.add(std::make_unique<ConvTranspose>(s.kernels, in, out, kernel, stride, groups, trim_left, trim_right,
-                                                      Tensor{weight.data()}, tensor(bias, {size_t(out)})));
+                                                      s.together(), Tensor{weight.data()}, tensor(bias, {size_t(out)})));
             },
             "weight"_a, "bias"_a.none(), "stride"_a, "groups"_a, "trim_left"_a, "trim_right"_a)
         .def(
@@ -305,7 +306,7 @@ NB_MODULE(_core, m) {
                         "the body of a residual layer does not fit the layer before it");
                 const size_t in = body.in_channels, out = last.shape.out;
                 require(shortcut || in == out, "a residual layer that changes the channels needs a shortcut");
-                auto conv = std::make_unique<Conv>(s.kernels, last.shape, Tensor{last.weight.data()},
+                auto conv = std::make_unique<Conv>(s.kernels, last.shape, body.together(), Tensor{last.weight.data()},
                                                    tensor(last.bias, {out}), tensor(shortcut, {out, in}),
                                                    tensor(shortcut_bias, {out}), shortcut ? int(in) : 0);
                 s.add(std::make_unique<Residual>(std::make_unique<Sequence>(std::move(body)), std::move(conv)));

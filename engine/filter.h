@@ -15,12 +15,12 @@ struct Window {
 class Filter {
    public:
     // value(i, j): weight of value i of the window, [taps][width], for column j, and after those of `extra` more values.
-    // `ahead`: the filter may wait for more rows than a window needs, which minimal filtering does.
+    // `together`: rows that may be computed at once, for none is worth anything before all are there.
     Filter(const Kernels& kernels, const Window& window, int extra, const std::vector<ColumnRange>& ranges,
-           const std::function<float(int, int)>& value, const std::function<float(int)>& bias, bool ahead);
+           const std::function<float(int, int)>& value, const std::function<float(int)>& bias, size_t together);
 
-    // Taps that were added to those of the window. Their weights are zero; what they read has to be there.
-    static int added_taps(const Window& window, int columns, bool ahead);
+    // Taps that stand before those of the window. Their weights are zero; what they read has to be there.
+    static int added_taps(const Window& window, int columns, size_t together);
 
     size_t bytes() const { return minimal_ ? minimal_->bytes() : direct_->bytes(); }
     // Rows that are computed together.

@@ -38,6 +38,8 @@ size_t batch_rows(size_t bytes) { return bytes > heavy_bytes ? heavy_batch : 1; 
 
 namespace {
 
+constexpr size_t any_number = 0;  // of rows, as a multiple of all numbers
+
 // A stride of half the kernel makes two taps of it.
 Window window_of(const ConvShape& s) {
     const ptrdiff_t row = s.in, step = s.stride * row;
@@ -45,25 +47,26 @@ Window window_of(const ConvShape& s) {
     return {s.kernel, s.in / s.groups, s.dilation * row, step};
 }
 
-// Whether a convolution may wait for more rows: it does so anyway, and taps that are added must not change what its
-// padding is made of.
-bool ahead(const ConvShape& s) {
-    return s.right > 0 && (s.padding == Padding::zeros || !Filter::added_taps(window_of(s), s.out, true));
+// Output rows that a convolution may compute at once. One that looks ahead waits anyway. Taps that are added must not
+// change what its padding is made of.
+size_t together_in(const ConvShape& s, size_t together) {
+    const size_t rows = s.right > 0 ? any_number : together % s.stride ? 1 : together / s.stride;
+    return s.padding == Padding::zeros || !Filter::added_taps(window_of(s), s.out, rows) ? rows : 1;
 }
 
-// The same convolution, which also waits for what added taps read.
-ConvShape waiting(ConvShape s) {
-    const int added = ahead(s) ? Filter::added_taps(window_of(s), s.out, true) : 0;
+// The same convolution, with added taps.
+ConvShape extended(ConvShape s, size_t together) {
+    const int added = Filter::added_taps(window_of(s), s.out, together_in(s, together));
     s.kernel += added;
-    s.right += added * s.dilation;
+    s.left += added * s.dilation;
     return s;
 }
 
 }  // namespace
 
-Conv::Conv(const Kernels& kernels, const ConvShape& shape, Tensor weight, Tensor bias, Tensor shortcut,
+Conv::Conv(const Kernels& kernels, const ConvShape& shape, size_t together, Tensor weight, Tensor bias, Tensor shortcut,
            Tensor shortcut_bias, int shortcut_channels)
-    : Windowed(shortcut_channels ? shape : waiting(shape)), shortcut_channels_(shortcut_channels) {
+    : Windowed(shortcut_channels ? shape : extended(shape, together)), shortcut_channels_(shortcut_channels) {
     const int in = shape.in / shape.groups, out = shape.out / shape.groups, kernel = shape.kernel;
     const int own = kernel * in;
     std::vector<ColumnRange> ranges;
@@ -73,7 +76,8 @@ Conv::Conv(const Kernels& kernels, const ConvShape& shape, Tensor weight, Tensor
                        : shortcut.data[size_t(j) * shortcut_channels + i - own];
     };
     auto start = [&](int j) { return bias_at(bias, j) + bias_at(shortcut_bias, j); };
-    filter_ = std::make_unique<Filter>(kernels, window_of(shape), shortcut_channels, ranges, value, start, ahead(shape));
+    filter_ = std::make_unique<Filter>(kernels, window_of(shape), shortcut_channels, ranges, value, start,
+                                       together_in(shape, together));
     batch = batch_rows(*filter_);
     limit = std::max({batch, piece_rows(std::max(shape.out, shape.in * shape.stride)), filter_->block()});
 
@@ -163,7 +167,7 @@ struct TransposeState : State {
 }  // namespace
 
 ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel, int stride, int groups,
-                             int trim_left, int trim_right, Tensor weight, Tensor bias)
+                             int trim_left, int trim_right, size_t together, Tensor weight, Tensor bias)
     : Fusing(in, out),
       taps_((kernel + stride - 1) / stride),
       stride_(stride),
@@ -183,7 +187,7 @@ ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel
     };
     filter_ = std::make_unique<Filter>(kernels, Window{taps_, in_group, in, in}, 0, ranges, value,
                                        [&](int column) { return bias_at(bias, column % out); },
-                                       trim_left > 0 && taps_ == 2);
+                                       trim_left > 0 ? any_number : together);
     batch = batch_rows(*filter_);
     limit = std::max({batch, piece_rows(size_t(stride) * out), filter_->block()});
     rows_ = stride;

@@ -82,12 +82,17 @@ class Sequence {
         std::vector<std::unique_ptr<wavcodes::State>> layers;
     };
 
-    Sequence(const Kernels& kernels, int channels) : kernels(kernels), in_channels(channels) {}
+    // `together`: so many rows of the input, counted from the start of the signal, come at once or are worth nothing
+    // before all of them are there.
+    Sequence(const Kernels& kernels, int channels, size_t together)
+        : kernels(kernels), in_channels(channels), together_(together) {}
     Sequence(Sequence&&) = default;
     Sequence(const Sequence&) = delete;
     int out_channels() const { return layers_.empty() ? in_channels : layers_.back()->out_channels; }
     void add(std::unique_ptr<Layer> layer);
     void add_activation(const Activation&);
+    // The same of the rows that the next layer gets.
+    size_t together() const { return together_; }
     // From now on there are streams: add() throws.
     void freeze() { frozen_ = true; }
     size_t batch() const;
@@ -106,6 +111,7 @@ class Sequence {
     void advance_from(State&, size_t index, bool drain, int threads) const;
     std::vector<std::unique_ptr<Layer>> layers_;
     Activation first_;
+    size_t together_;
     bool frozen_ = false;
 };
 
@@ -152,9 +158,9 @@ class Windowed : public Fusing {
 
 class Conv : public Windowed {
    public:
-    // weight (out, in / groups, kernel). With a shortcut (out, shortcut_channels), the product of the shortcut's
+    // `together`: of the rows that it gets, see Sequence. weight (out, in / groups, kernel). With a shortcut (out, shortcut_channels), the product of the shortcut's
     // input is part of the same sum.
-    Conv(const Kernels&, const ConvShape&, Tensor weight, Tensor bias, Tensor shortcut = {}, Tensor shortcut_bias = {},
+    Conv(const Kernels&, const ConvShape&, size_t together, Tensor weight, Tensor bias, Tensor shortcut = {}, Tensor shortcut_bias = {},
          int shortcut_channels = 0);
     size_t needed(size_t rows) const override { return Windowed::needed(filter_->filled(rows)); }
     size_t ready(const State&, const Rows&) const override;
@@ -191,9 +197,9 @@ class DepthwiseConv : public Windowed {
 // A transposed convolution is a causal convolution with `stride` times the outputs: step t of it gives `stride` rows.
 class ConvTranspose : public Fusing {
    public:
-    // weight (in, out / groups, kernel)
+    // `together`: of the rows that it gets, see Sequence. weight (in, out / groups, kernel)
     ConvTranspose(const Kernels&, int in, int out, int kernel, int stride, int groups, int trim_left, int trim_right,
-                  Tensor weight, Tensor bias);
+                  size_t together, Tensor weight, Tensor bias);
     std::unique_ptr<State> start(Rows&, Origin) const override;
     size_t needed(size_t rows) const override { return filter_->filled((rows + trim_left_ + stride_ - 1) / stride_); }
     size_t ready(const State&, const Rows&) const override;

@@ -52,7 +52,7 @@ Minimal::Plan Minimal::plan(int taps, int width, int columns) {
         Plan plan;
         size_t most_bytes;
     };
-    const Choice choice = taps == 2             ? Choice{{4, 2, 1}, 8 << 20}
+    const Choice choice = taps == 2             ? Choice{{4, 2, 1}, 32 << 20}
                           : taps == 3           ? Choice{{4, 3, 1}, 16 << 20}
                           : taps == 7 || taps == 8 ? Choice{{4, 4, 2}, 40 << 20}
                                                 : Choice{};

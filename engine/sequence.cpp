@@ -7,6 +7,9 @@ namespace wavcodes {
 
 void Sequence::add(std::unique_ptr<Layer> layer) {
     if (frozen_) throw std::logic_error("this sequence has streams; it cannot grow any more");
+    // A layer that needs more than those rows for what it makes of them shifts their ends.
+    const size_t out = together_ * layer->up % layer->down ? 0 : together_ * layer->up / layer->down;
+    together_ = out && layer->needed(out) == together_ ? out : 1;
     layers_.push_back(std::move(layer));
 }
 

@@ -78,6 +78,17 @@ MINIMAL = [  # those that look ahead and are wide are filtered in tiles
                     graph.Conv1d("b", 32, 32, kernel=1))),
     graph.Residual((graph.Conv1d("a", 32, 32, kernel=3, left=1, right=1),)),
 ]  # fmt: skip
+CAUSAL = (  # filtered in tiles too: 16 rows make one of the output, and one makes 16
+    graph.Conv1d("in", 1, 64, kernel=7, left=6, padding="reflect"),
+    graph.Residual((graph.Elu(), graph.Conv1d("a", 64, 48, kernel=3, left=2, padding="reflect"), graph.Elu(),
+                    graph.Conv1d("b", 48, 64, kernel=1)), graph.Conv1d("s", 64, 64, kernel=1)),
+    graph.Conv1d("half", 64, 40, kernel=4, stride=2, left=2, padding="reflect", complete=True),
+    graph.Conv1d("eighth", 40, 80, kernel=16, stride=8, left=8, complete=True),
+    graph.Conv1d("narrow", 80, 3, kernel=3, left=2),
+    graph.ConvTranspose1d("up", 3, 32, kernel=16, stride=8, trim_right=8),
+    graph.Residual((graph.Conv1d("c", 32, 32, kernel=3, left=2),)),
+    graph.ConvTranspose1d("out", 32, 20, kernel=4, stride=2, trim_right=2),
+)  # fmt: skip
 LENGTHS = [1, 2, 6, 7, 8, 9, 17, 48, 100]
 
 
@@ -246,7 +257,19 @@ def test_tiles_do_not_show(layer, length, cuts, first, threads):
     np.testing.assert_allclose(rows, whole, rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize("layers", [(each,) for each in MINIMAL] + [SMALL], ids=repr)
+@settings(max_examples=30, deadline=None)
+@given(length=st.integers(1, 300), cuts=st.lists(st.integers(0, 300), max_size=12), threads=st.sampled_from([1, 3]))
+def test_tiles_of_a_causal_network(length, cuts, threads):
+    tensors = random_tensors(CAUSAL)
+    engine = sequence(CAUSAL, tensors)
+    assert all(engine.samples_needed(16 * frames) == 16 * frames for frames in range(40))
+    x = np.random.default_rng(length).standard_normal((length, 1)).astype(np.float32)
+    whole = run(engine, x)
+    assert run(engine, x, sorted(min(cut, length) for cut in cuts), threads).tobytes() == whole.tobytes()
+    np.testing.assert_allclose(whole, reference.run(CAUSAL, tensors, x.astype(np.float64)), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("layers", [(each,) for each in MINIMAL] + [SMALL, CAUSAL], ids=repr)
 def test_rows_come_as_soon_as_those_that_they_need(layers):
     engine = sequence(layers, random_tensors(layers))
     assert engine.samples_needed(1) == engine.samples_needed(4) or layers == SMALL  # tiles of four rows or more

@@ -161,7 +161,7 @@ def test_longer_than_a_block(codecs: dict[str, Codec]) -> None:
 DIGESTS = {
     "own": (
         "03f65d44b85a9ebe0b059f9c47f47e5b801ce4d5294ced3c900daef93b0b8652",
-        "4c1bda3d69dc6768988828bd7813eeb0307c6c00da34aa353ee3c6d152235418",
+        "96c05d586afc0c3fc18b3d9d16f879a8ff33d74b39980c0fc72454011abe6dc2",
     ),
     "encodec": (
         "97d10a346a90e39a37d3195aee7ba9de7eca462aa7e77f2af946ccd22eac0c6d",
@@ -177,7 +177,7 @@ DIGESTS = {
     ),
     "dac": (
         "db1d60c3766e07ba5adfdf9b747dd5fc8c6ae2af166bfcc4e17549ccde9448c8",
-        "b613c9cb40fd5b33329293d24eeb5230d0bbe2d7077b0f2521584af752cf9a96",
+        "1fea305872ec4047042ef6448fea3ec62e14db5a41c07f15409b6903798631c1",
     ),
     "snac": (
         "e7f9b4b6c5eb4d4c84d3543dd087bbd41741aca9eb986a59f0e2eb0e878027c7",
@@ -193,7 +193,7 @@ DIGESTS = {
     ),
     "wide encodec_24khz": (
         "b254a53c8eec623b7e4e51d87b28228e305171d9e7eee738aaac2955ba073255",
-        "bfc1d721fa17ff248272e02bd8a43da58041b850bd97d169abb0f8a13eebe66f",
+        "b409bb3590f3d44b97b85e7a6d0c60cc0149a7ae0c760668bf5c71cd47e68275",
     ),
     "wide encodec_48khz": (
         "6ce655ffaa23b2e43b1ed08786bccf9d404af37b050ed1fab4bcca820f122ab7",
@@ -201,7 +201,7 @@ DIGESTS = {
     ),
     "wide dac_24khz": (
         "c16ea776b22e9f9597956760f0874a6b34e2c530308122a8f0379f9d54d70e31",
-        "9c078f4a0b393c58cd212a84c30301961818ce418870e8e1861a1a5dd63dcefd",
+        "e22b060d114c916a8754afb8f66ef515db3d1dcb6398af8957107d84dd0fa079",
     ),
     "wide snac_44khz": (
         "3a97d7d279e431b7e3e64b0162fd0cf8fb4fedbfb28c93f870b55985d707902b",
@@ -209,11 +209,11 @@ DIGESTS = {
     ),
     "wide mimi": (
         "961639820c628c3755b9c36a51efd6967d88893827e988ec2bf35204b4b70737",
-        "2cec1a38239a7e17ebafd0f1ad33f47f29734297ac8bcb53f767f25c1d00dfa7",
+        "0bb66d0cd8efc3087b29098c71042fb5bed861cc4dba8a0412a368d5647eba2e",
     ),
     "lyra": (
         "cfafdc2078bd0b0db722f5f05cd92505772ba245c3a51d4a8cf51bfa9fd75fdc",
-        "d52831ec2e28d8449c42d13ed9b9fc363e816c5a66521c4f191d8f74e78f48ee",
+        "ce12d97fc6b46f09d6a1f113eb42d356d82c887fb18627dfb67ea9639be08553",
     ),
 }
 

@@ -5,6 +5,7 @@ the number of threads and on every instruction set.
 """
 
 import itertools
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import singledispatch
@@ -67,8 +68,10 @@ class Engine:
     def __init__(self, network: graph.Network, tensors: Tensors, parts: graph.Parts = "both") -> None:
         name = isa()
         self.parts = parts
-        self._encoder = None if parts == "decode" else _sequence(name, network.encoder, tensors)
-        self._decoder = None if parts == "encode" else _sequence(name, network.decoder, tensors)
+        self._encoder = (
+            None if parts == "decode" else _sequence(name, network.encoder, tensors, _samples_of_a_row(network.encoder))
+        )
+        self._decoder = None if parts == "encode" else _sequence(name, network.decoder, tensors, 1)
         self._quantizer = _quantizer(name, network.quantizer, tensors)
         self._strides = network.quantizer.strides
 
@@ -145,12 +148,18 @@ def _add(layer: graph.Layer, sequence: _core.Sequence, isa: str, tensors: Tensor
 
 
 def _sequence(
-    isa: str, layers: tuple[graph.Layer, ...], tensors: Tensors, channels: int | None = None
+    isa: str, layers: tuple[graph.Layer, ...], tensors: Tensors, together: int, channels: int | None = None
 ) -> _core.Sequence:
-    sequence = _core.Sequence(isa, _in_channels(layers) if channels is None else channels)
+    """The layers; `together`: rows of the input that come at once, or are worth nothing before all are there."""
+    sequence = _core.Sequence(isa, _in_channels(layers) if channels is None else channels, together)
     for layer in layers:
         _add(layer, sequence, isa, tensors)
     return sequence
+
+
+def _samples_of_a_row(encoder: tuple[graph.Layer, ...]) -> int:
+    """Samples for which the encoder gives one row of its latent."""
+    return math.prod(layer.stride for layer in encoder if isinstance(layer, graph.Conv1d))
 
 
 def _in_channels(layers: tuple[graph.Layer, ...]) -> int:
@@ -279,7 +288,7 @@ def _(layer: graph.Residual, sequence: _core.Sequence, isa: str, tensors: Tensor
         shortcut = np.ascontiguousarray(tensors[f"{layer.shortcut.name}.weight"][:, :, 0])
         shortcut_bias = tensors[f"{layer.shortcut.name}.bias"] if layer.shortcut.bias else None
     sequence.residual(
-        _sequence(isa, tuple(body), tensors, channels=sequence.out_channels),
+        _sequence(isa, tuple(body), tensors, sequence.together, sequence.out_channels),
         _core.LastConv(**_conv_arguments(last, tensors)),
         shortcut,
         shortcut_bias,
@@ -288,7 +297,8 @@ def _(layer: graph.Residual, sequence: _core.Sequence, isa: str, tensors: Tensor
 
 @_add.register
 def _(layer: graph.Sum, sequence: _core.Sequence, isa: str, tensors: Tensors) -> None:
-    sequence.sum([_sequence(isa, branch, tensors, channels=sequence.out_channels) for branch in layer.branches])
+    branches = [_sequence(isa, branch, tensors, sequence.together, sequence.out_channels) for branch in layer.branches]
+    sequence.sum(branches)
 
 
 @_add.register
