@@ -79,7 +79,8 @@ def report(rounds: int, only: list[str] | None) -> Iterator[str]:
     yield ""
     yield "## Layers of encodec_24khz"
     yield ""
-    yield ("The LSTM is bound by reading its weights at every step (see [engine.md](engine.md)).")
+    yield "Each by itself, which is not filtered in tiles as some are within the codec; the LSTM is bound by reading its"
+    yield "weights at every step (see [engine.md](engine.md))."
     yield ""
     yield "| layer | GFLOP per second of audio | ms per second of audio | GFLOP/s | of the peak |"
     yield "|---|---|---|---|---|"

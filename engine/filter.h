@@ -14,13 +14,18 @@ struct Window {
 
 class Filter {
    public:
-    // value(i, j): weight of value i of the window, [taps][width], for column j, and after those of `extra` more values.
-    // `together`: rows that may be computed at once, for none is worth anything before all are there.
-    Filter(const Kernels& kernels, const Window& window, int extra, const std::vector<ColumnRange>& ranges,
-           const std::function<float(int, int)>& value, const std::function<float(int)>& bias, size_t together);
+    // How the rows of a window are filtered in tiles; no outputs where they are not. `together`: rows that may be computed
+    // at once, for none is worth anything before all are there.
+    static Minimal::Plan plan(const Window& window, int columns, size_t together);
+    // Taps of a plan that stand before those of the window. Their weights are zero; what they read has to be there.
+    static int added_taps(const Window& window, const Minimal::Plan& plan) {
+        return plan.outputs ? plan.taps * plan.groups - window.taps : 0;
+    }
 
-    // Taps that stand before those of the window. Their weights are zero; what they read has to be there.
-    static int added_taps(const Window& window, int columns, size_t together);
+    // `values`: weights of the window's values, [taps][width], for each column, and after those of `extra` more values,
+    // with which there is no plan, as with several ranges.
+    Filter(const Kernels& kernels, const Window& window, const Minimal::Plan& plan, int extra,
+           const std::vector<ColumnRange>& ranges, const Values& values, const std::function<float(int)>& bias);
 
     size_t bytes() const { return minimal_ ? minimal_->bytes() : direct_->bytes(); }
     // Rows that are computed together.

@@ -47,16 +47,18 @@ Window window_of(const ConvShape& s) {
     return {s.kernel, s.in / s.groups, s.dilation * row, step};
 }
 
-// Output rows that a convolution may compute at once. One that looks ahead waits anyway. Taps that are added must not
-// change what its padding is made of.
-size_t together_in(const ConvShape& s, size_t together) {
+// Taps that a plan adds must not change what the padding is made of.
+Minimal::Plan plan_of(const ConvShape& s, size_t together, int shortcut_channels) {
+    if (s.groups > 1 || shortcut_channels) return {};
+    // One that looks ahead waits anyway.
     const size_t rows = s.right > 0 ? any_number : together % s.stride ? 1 : together / s.stride;
-    return s.padding == Padding::zeros || !Filter::added_taps(window_of(s), s.out, rows) ? rows : 1;
+    const Minimal::Plan plan = Filter::plan(window_of(s), s.out, rows);
+    return s.padding == Padding::zeros || !Filter::added_taps(window_of(s), plan) ? plan : Minimal::Plan{};
 }
 
-// The same convolution, with added taps.
-ConvShape extended(ConvShape s, size_t together) {
-    const int added = Filter::added_taps(window_of(s), s.out, together_in(s, together));
+// The same convolution, with the taps that its plan adds.
+ConvShape extended(ConvShape s, const Minimal::Plan& plan) {
+    const int added = Filter::added_taps(window_of(s), plan);
     s.kernel += added;
     s.left += added * s.dilation;
     return s;
@@ -66,7 +68,12 @@ ConvShape extended(ConvShape s, size_t together) {
 
 Conv::Conv(const Kernels& kernels, const ConvShape& shape, size_t together, Tensor weight, Tensor bias, Tensor shortcut,
            Tensor shortcut_bias, int shortcut_channels)
-    : Windowed(shortcut_channels ? shape : extended(shape, together)), shortcut_channels_(shortcut_channels) {
+    : Conv(kernels, shape, plan_of(shape, together, shortcut_channels), weight, bias, shortcut, shortcut_bias,
+           shortcut_channels) {}
+
+Conv::Conv(const Kernels& kernels, const ConvShape& shape, const Minimal::Plan& plan, Tensor weight, Tensor bias,
+           Tensor shortcut, Tensor shortcut_bias, int shortcut_channels)
+    : Windowed(extended(shape, plan)), shortcut_channels_(shortcut_channels) {
     const int in = shape.in / shape.groups, out = shape.out / shape.groups, kernel = shape.kernel;
     const int own = kernel * in;
     std::vector<ColumnRange> ranges;
@@ -76,8 +83,7 @@ Conv::Conv(const Kernels& kernels, const ConvShape& shape, size_t together, Tens
                        : shortcut.data[size_t(j) * shortcut_channels + i - own];
     };
     auto start = [&](int j) { return bias_at(bias, j) + bias_at(shortcut_bias, j); };
-    filter_ = std::make_unique<Filter>(kernels, window_of(shape), shortcut_channels, ranges, value, start,
-                                       together_in(shape, together));
+    filter_ = std::make_unique<Filter>(kernels, window_of(shape), plan, shortcut_channels, ranges, value, start);
     batch = batch_rows(*filter_);
     limit = std::max({batch, piece_rows(std::max(shape.out, shape.in * shape.stride)), filter_->block()});
 
@@ -185,9 +191,12 @@ ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel
         const int ic = oc / out_group * in_group + i % in_group;
         return k < kernel ? weight.data[(size_t(ic) * out_group + oc % out_group) * kernel + k] : 0.0f;
     };
-    filter_ = std::make_unique<Filter>(kernels, Window{taps_, in_group, in, in}, 0, ranges, value,
-                                       [&](int column) { return bias_at(bias, column % out); },
-                                       trim_left > 0 ? any_number : together);
+    const Window window{taps_, in_group, in, in};
+    const size_t rows = trim_left > 0 ? any_number : together;
+    Minimal::Plan plan = groups == 1 ? Filter::plan(window, stride * out, rows) : Minimal::Plan{};
+    if (Filter::added_taps(window, plan)) plan = {};  // there is no more in front than the taps need
+    filter_ = std::make_unique<Filter>(kernels, window, plan, 0, ranges, value,
+                                       [&](int column) { return bias_at(bias, column % out); });
     batch = batch_rows(*filter_);
     limit = std::max({batch, piece_rows(size_t(stride) * out), filter_->block()});
     rows_ = stride;
@@ -228,8 +237,10 @@ void ConvTranspose::run(State& s, Rows& in, Rows& out, size_t steps, int threads
     if (cut < steps) compute(cut, steps - cut, out.append((steps - cut) * stride_));
     state.steps += steps;
     in.drop(steps);
-    if (state.finished && in.size() < size_t(taps_) && tail_rows_ % stride_)
-        out.drop_last(std::min<size_t>(stride_ - tail_rows_ % stride_, state.steps * stride_ - std::min(trim_left_, state.steps * stride_)));
+    if (state.finished && in.size() < size_t(taps_) && tail_rows_ % stride_) {
+        const size_t all = state.steps * stride_, given = all - std::min(trim_left_, all);
+        out.drop_last(std::min<size_t>(given, stride_ - tail_rows_ % stride_));
+    }
 }
 
 // ---- Activations -------------------------------------------------------------------------------------------------

@@ -158,10 +158,10 @@ class Windowed : public Fusing {
 
 class Conv : public Windowed {
    public:
-    // `together`: of the rows that it gets, see Sequence. weight (out, in / groups, kernel). With a shortcut (out, shortcut_channels), the product of the shortcut's
-    // input is part of the same sum.
-    Conv(const Kernels&, const ConvShape&, size_t together, Tensor weight, Tensor bias, Tensor shortcut = {}, Tensor shortcut_bias = {},
-         int shortcut_channels = 0);
+    // `together`: of the rows that it gets, see Sequence. weight (out, in / groups, kernel). With a shortcut
+    // (out, shortcut_channels), the product of the shortcut's input is part of the same sum.
+    Conv(const Kernels&, const ConvShape&, size_t together, Tensor weight, Tensor bias, Tensor shortcut = {},
+         Tensor shortcut_bias = {}, int shortcut_channels = 0);
     size_t needed(size_t rows) const override { return Windowed::needed(filter_->filled(rows)); }
     size_t ready(const State&, const Rows&) const override;
     void run(State& s, Rows& in, Rows& out, size_t steps, int threads) const override {
@@ -176,6 +176,8 @@ class Conv : public Windowed {
     void run_with(State&, Rows& in, Rows& out, size_t steps, int threads, const float* skip) const;
 
    private:
+    Conv(const Kernels&, const ConvShape&, const Minimal::Plan&, Tensor weight, Tensor bias, Tensor shortcut,
+         Tensor shortcut_bias, int shortcut_channels);
     const int shortcut_channels_;
     std::unique_ptr<Filter> filter_;
     std::unique_ptr<Matrix> wide_;  // `wide_rows_` rows of a narrow output in one
@@ -201,7 +203,9 @@ class ConvTranspose : public Fusing {
     ConvTranspose(const Kernels&, int in, int out, int kernel, int stride, int groups, int trim_left, int trim_right,
                   size_t together, Tensor weight, Tensor bias);
     std::unique_ptr<State> start(Rows&, Origin) const override;
-    size_t needed(size_t rows) const override { return filter_->filled((rows + trim_left_ + stride_ - 1) / stride_); }
+    size_t needed(size_t rows) const override {
+        return rows ? filter_->filled((rows + trim_left_ + stride_ - 1) / stride_) : 0;
+    }
     size_t ready(const State&, const Rows&) const override;
     void finish(State&, Rows&) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
@@ -240,7 +244,7 @@ class Lstm : public Layer {
     // come from beyond the second-level cache. Each column has a power of two as its unit, and its largest weight
     // uses all 24 bits: as many as a float32 has.
     struct Recurrent {
-        Recurrent(const Kernels&, int channels, int columns, const std::function<float(int i, int column)>& weight);
+        Recurrent(const Kernels&, int channels, int columns, const Values& values);
         Pages<int32_t> weights;
         Floats scales;
     };

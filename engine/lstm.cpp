@@ -29,15 +29,17 @@ int32_t rounded(double x, int32_t low) {
 
 }  // namespace
 
-Lstm::Recurrent::Recurrent(const Kernels& kernels, int channels, int columns,
-                           const std::function<float(int, int)>& weight)
+Lstm::Recurrent::Recurrent(const Kernels& kernels, int channels, int columns, const Values& values)
     : weights(size_t(columns) / 4 * 3 * channels), scales(columns) {
+    std::vector<float> row(columns), most(columns);
+    for (int i = 0; i < channels; i++) {
+        values(i, 0, columns, row.data());
+        for (int column = 0; column < columns; column++) most[column] = std::max(most[column], std::fabs(row[column]));
+    }
     std::vector<double> units(columns);  // integers to one
     for (int column = 0; column < columns; column++) {
-        float most = 0;
-        for (int i = 0; i < channels; i++) most = std::max(most, std::fabs(weight(i, column)));
         int exponent;
-        std::frexp(most, &exponent);
+        std::frexp(most[column], &exponent);
         exponent = std::max(exponent, -90);  // so that the scale is a normal number
         units[column] = std::ldexp(1.0, 31 - exponent);
         scales.data()[column] = std::ldexp(1.0f, exponent - 31);
@@ -45,17 +47,19 @@ Lstm::Recurrent::Recurrent(const Kernels& kernels, int channels, int columns,
     const int lanes = kernels.lanes;
     int32_t* out = weights.data();
     for (int block = 0; block < columns; block += 8 * lanes)
-        for (int i = 0; i < channels; i++)
+        for (int i = 0; i < channels; i++) {
+            values(i, block, 8 * lanes, row.data() + block);
             for (int group = block; group < block + 8 * lanes; group += 4 * lanes, out += 3 * lanes)
                 for (int lane = 0; lane < lanes; lane++) {
                     auto scaled = [&](int n) {
                         const int column = group + n * lanes + lane;
-                        return weight(i, column) * units[column];
+                        return row[column] * units[column];
                     };
                     const uint32_t fourth = uint32_t(rounded(scaled(3), 0));
                     for (int n = 0; n < 3; n++)
                         out[n * lanes + lane] = rounded(scaled(n), int32_t(fourth >> (24 - 8 * n) & 0xff));
                 }
+        }
 }
 
 // Columns stand as [lanes of units][gate][unit]; a block of the kernel holds two of the first.

@@ -7,7 +7,7 @@
 namespace wavcodes {
 
 Matrix::Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange>& ranges,
-               const std::function<float(int, int)>& value, const std::function<float(int)>& bias)
+               const Values& values, const std::function<float(int)>& bias)
     : kernels_(kernels), length_(length) {
     size_t total = 0;
     for (const ColumnRange& range : ranges) {
@@ -31,8 +31,10 @@ Matrix::Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange
         float* b = floats_.data() + panel.bias;
         float* w = floats_.data() + panel.weights;
         for (int j = 0; j < padded; j++) b[j] = j < panel.width ? bias(panel.column + j) : 0.0f;
-        for (int i = 0; i < length; i++)
-            for (int j = 0; j < padded; j++) w[size_t(i) * padded + j] = j < panel.width ? value(i, panel.column + j) : 0.0f;
+        for (int i = 0; i < length; i++, w += padded) {
+            values(i, panel.column, panel.width, w);
+            std::fill(w + panel.width, w + padded, 0.0f);
+        }
     }
 }
 
@@ -66,15 +68,19 @@ void Matrix::apply_range(std::span<const Segment> segments, int fixed, int first
             if (s + fixed < moved.size()) moved[s].x += panel.input;
         }
         const float* add = output.add ? output.add + first_row * output.add_stride + panel.column : nullptr;
+        float* out = output.out + first_row * output.stride + panel.column;
         kernels_.product({moved.data(), int(moved.size()), floats_.data() + panel.weights,
-                          floats_.data() + panel.bias, panel.vectors, rows, output.out + first_row * output.stride + panel.column, output.stride, panel.width, add,
+                          floats_.data() + panel.bias, panel.vectors, rows, out, output.stride, panel.width, add,
                           output.add_stride, output.function.from(panel.column), scratch.data()});
     }
 }
 
 void Matrix::apply_panel(int index, std::span<const Segment> segments, int rows, float* out, ptrdiff_t stride) const {
-    const Output output{out - panels_[index].column, stride};
-    apply_range(segments, 0, 0, rows, index, index + 1, output);
+    thread_local Floats scratch;
+    const Panel& panel = panels_[index];
+    kernels_.product({segments.data(), int(segments.size()), floats_.data() + panel.weights,
+                      floats_.data() + panel.bias, panel.vectors, rows, out, stride, panel.width, nullptr, 0, {},
+                      scratch.room(size_t(rows) * kernels_.max_vectors * kernels_.lanes)});
 }
 
 void Matrix::apply(std::span<const Segment> segments, int fixed, int rows, const Output& output,

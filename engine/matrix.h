@@ -1,6 +1,7 @@
 // Weights of a product, packed once into the panels that the kernels read.
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <span>
 #include <vector>
@@ -15,11 +16,27 @@ struct ColumnRange {
     int first, count, input;
 };
 
+// Weights by row and column, made of a function of both, or of one that writes `count` columns of a row from `first` on.
+class Values {
+   public:
+    template <std::invocable<int, int> Value>
+    Values(Value value)
+        : fill_([value](int row, int first, int count, float* out) {
+              for (int j = 0; j < count; j++) out[j] = value(row, first + j);
+          }) {}
+    template <std::invocable<int, int, int, float*> Fill>
+    Values(Fill fill) : fill_(fill) {}
+    void operator()(int row, int first, int count, float* out) const { fill_(row, first, count, out); }
+
+   private:
+    std::function<void(int, int, int, float*)> fill_;
+};
+
 class Matrix {
    public:
-    // `length` rows of weights; value(i, j) is row i of column j, bias(j) the start of its sum.
-    Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange>& ranges,
-           const std::function<float(int, int)>& value, const std::function<float(int)>& bias);
+    // `length` rows of weights; bias(j) is what the sum of column j starts from.
+    Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange>& ranges, const Values& values,
+           const std::function<float(int)>& bias);
 
     // All columns read all of `inputs` values: weight (outputs, inputs), each output times its scale if there is one.
     static Matrix dense(const Kernels& kernels, int inputs, int outputs, const float* weight,
@@ -41,12 +58,7 @@ class Matrix {
     // except for the last `fixed` segments. Threads share out rows, or panels where rows are few.
     void apply(std::span<const Segment> segments, int fixed, int rows, const Output& output, int threads) const;
 
-    // Columns that are computed together, and one of these sets alone, without threads.
-    struct Columns {
-        int first, count;
-    };
-    int panels() const { return int(panels_.size()); }
-    Columns panel(int index) const { return {panels_[index].column, panels_[index].width}; }
+    // The same for one panel alone, without threads: the columns of a range, if they fit into one.
     void apply_panel(int index, std::span<const Segment> segments, int rows, float* out, ptrdiff_t stride) const;
 
    private:

@@ -30,16 +30,56 @@ std::vector<double> polynomial(const std::vector<double>& roots, int skip) {
     return c;
 }
 
-// Divides row i of `a` by the power of two nearest to its length, and multiplies by it where `inverse` says.
-template <class Inverse>
-void balance(std::vector<double>& row, Inverse inverse) {
+// The power of two nearest to the length of a row, by which it is divided.
+int balanced(std::vector<double>& row) {
     double squares = 0;
     for (double v : row) squares += v * v;
     int exponent;
     const double mantissa = std::frexp(std::sqrt(squares), &exponent);
     if (mantissa < 0.70710678) exponent--;
     for (double& v : row) v = std::ldexp(v, -exponent);
-    inverse(exponent);
+    return exponent;
+}
+
+// What makes inputs and weights into values at the points, and products into outputs (Toom and Cook; Winograd 1980).
+struct Transforms {
+    Table into, weights;  // [point][row], [point][tap]
+    Table out_of;         // [output][point]
+};
+
+Transforms transforms(int outputs, int taps) {
+    const int finite = outputs + taps - 2;
+    const std::vector<double> points = finite_points(finite);
+    Transforms t;
+    t.out_of.assign(outputs, std::vector<double>(finite + 1));
+    for (int i = 0; i < finite; i++) {
+        double scale = 1, power = 1;
+        for (int j = 0; j < finite; j++)
+            if (j != i) scale *= points[i] - points[j];
+        t.into.push_back(polynomial(points, i));
+        t.into.back().resize(finite + 1);
+        t.weights.emplace_back(taps);
+        for (int k = 0; k < taps; k++, power *= points[i]) t.weights[i][k] = power / scale;
+        power = 1;
+        for (int k = 0; k < outputs; k++, power *= points[i]) t.out_of[k][i] = power;
+    }
+    t.into.push_back(polynomial(points, -1));
+    t.weights.emplace_back(taps);
+    t.weights.back()[taps - 1] = 1;
+    t.out_of[outputs - 1][finite] = 1;
+    for (int i = 0; i <= finite; i++) {
+        const int into = balanced(t.into[i]);
+        for (double& v : t.weights[i]) v = std::ldexp(v, into);
+        const int weights = balanced(t.weights[i]);
+        for (auto& row : t.out_of) row[i] = std::ldexp(row[i], weights);
+    }
+    return t;
+}
+
+std::vector<float> flat(const Table& table) {
+    std::vector<float> values;
+    for (const auto& row : table) values.insert(values.end(), row.begin(), row.end());
+    return values;
 }
 
 }  // namespace
@@ -52,55 +92,26 @@ Minimal::Plan Minimal::plan(int taps, int width, int columns) {
         Plan plan;
         size_t most_bytes;
     };
-    const Choice choice = taps == 2             ? Choice{{4, 2, 1}, 32 << 20}
-                          : taps == 3           ? Choice{{4, 3, 1}, 16 << 20}
-                          : taps == 7 || taps == 8 ? Choice{{4, 4, 2}, 40 << 20}
-                                                : Choice{};
+    Choice choice{};
+    if (taps == 2) choice = {{4, 2, 1}, 32 << 20};
+    if (taps == 3) choice = {{4, 3, 1}, 16 << 20};
+    if (taps == 7 || taps == 8) choice = {{4, 4, 2}, 40 << 20};
     const Plan& plan = choice.plan;
     const size_t bytes = size_t(plan.outputs + plan.taps - 1) * plan.groups * width * columns * sizeof(float);
     return bytes <= choice.most_bytes ? plan : Plan{};
 }
 
-Minimal::Minimal(const Kernels& kernels, const Plan& plan, int width, int columns,
-                 const std::function<float(int, int)>& value, const std::function<float(int)>& bias)
+Minimal::Minimal(const Kernels& kernels, const Plan& plan, int width, int columns, const Values& values,
+                 const std::function<float(int)>& bias)
     : kernels_(kernels),
       plan_(plan),
       points_(plan.outputs + plan.taps - 1),
       width_(width),
       columns_(columns),
       bias_(columns + 16) {
-    const int outputs = plan.outputs, taps = plan.taps;
-    const int finite = points_ - 1;
-    const std::vector<double> points = finite_points(finite);
-    Table into, weights;
-    for (int i = 0; i < finite; i++) {
-        into.push_back(polynomial(points, i));
-        into.back().resize(points_);
-        double scale = 1, power = 1;
-        for (int j = 0; j < finite; j++)
-            if (j != i) scale *= points[i] - points[j];
-        std::vector<double> row(taps);
-        for (int k = 0; k < taps; k++, power *= points[i]) row[k] = power / scale;
-        weights.push_back(row);
-    }
-    into.push_back(polynomial(points, -1));
-    weights.emplace_back(taps);
-    weights.back()[taps - 1] = 1;
-    Table out_of(outputs, std::vector<double>(points_));
-    for (int i = 0; i < finite; i++) {
-        double power = 1;
-        for (int k = 0; k < outputs; k++, power *= points[i]) out_of[k][i] = power;
-    }
-    out_of[outputs - 1][finite] = 1;
-    for (int i = 0; i < points_; i++) {
-        balance(into[i], [&](int e) {
-            for (double& v : weights[i]) v = std::ldexp(v, e);
-        });
-        balance(weights[i], [&](int e) {
-            for (auto& row : out_of) row[i] = std::ldexp(row[i], e);
-        });
-        for (double v : into[i]) into_.push_back(float(v));
-    }
+    const Transforms made_of = transforms(plan.outputs, plan.taps);
+    into_ = flat(made_of.into);
+    out_of_ = flat(made_of.out_of);
     // All points of a panel stand one behind the other, so that the weights of the next one are fetched in time.
     const int most = kernels.lanes * kernels.max_vectors;
     std::vector<ColumnRange> ranges;
@@ -109,22 +120,38 @@ Minimal::Minimal(const Kernels& kernels, const Plan& plan, int width, int column
         panels_.push_back({first, count});
         for (int i = 0; i < points_; i++) ranges.push_back({points_ * first + i * count, count, 0});
     }
+    std::vector<float> made;  // those of all points for one panel, [point][row][column]
+    int ready = -1;           // which
+    const int rows = plan.groups * width;
     matrix_ = std::make_unique<Matrix>(
-        kernels, plan.groups * width, ranges,
-        [&](int row, int column) {
-            const int panel = column / (points_ * most), count = panels_[panel].count;
-            const int point = (column - points_ * panels_[panel].first) / count;
-            const int own = panels_[panel].first + (column - points_ * panels_[panel].first) % count;
-            const int first = row / width * taps * width + row % width;
-            double sum = 0;
-            for (int k = 0; k < taps; k++) sum += weights[point][k] * value(first + k * width, own);
-            return float(sum);
+        kernels, rows, ranges,
+        [&](int row, int first, int count, float* out) {
+            const int panel = first / (points_ * most);
+            if (panel != ready) made = transformed(values, made_of.weights, panels_[ready = panel]);
+            const int point = (first - points_ * panels_[panel].first) / count;
+            std::copy_n(made.data() + (size_t(point) * rows + row) * count, count, out);
         },
         [](int) { return 0.0f; });
-    for (const auto& row : out_of)
-        for (double v : row) out_of_.push_back(float(v));
     std::fill_n(bias_.data(), bias_.size(), 0.0f);
     for (int j = 0; j < columns; j++) bias_.data()[j] = bias(j);
+}
+
+std::vector<float> Minimal::transformed(const Values& values, const std::vector<std::vector<double>>& factors,
+                                        const Columns& panel) const {
+    const int taps = plan_.taps, count = panel.count, rows = plan_.groups * width_;
+    std::vector<float> out(size_t(points_) * rows * count), given(size_t(taps) * count);
+    std::vector<double> sums(count);
+    for (int row = 0; row < rows; row++) {
+        for (int k = 0; k < taps; k++)
+            values((row / width_ * taps + k) * width_ + row % width_, panel.first, count, given.data() + k * count);
+        for (int i = 0; i < points_; i++) {
+            std::fill(sums.begin(), sums.end(), 0.0);
+            for (int k = 0; k < taps; k++)
+                for (int j = 0; j < count; j++) sums[j] += factors[i][k] * given[k * count + j];
+            std::copy(sums.begin(), sums.end(), out.data() + (size_t(i) * rows + row) * count);
+        }
+    }
+    return out;
 }
 
 void Minimal::run(const float* x, ptrdiff_t row, int dilation, size_t position, size_t rows,
@@ -144,7 +171,7 @@ void Minimal::run(const float* x, ptrdiff_t row, int dilation, size_t position, 
         const size_t part = std::min(block - offset, count), values = part * columns_;
         Floats inputs((block + reach) * row), outputs(block * columns_), added(output.add ? block * columns_ : 0);
         std::fill_n(inputs.data(), inputs.size(), 0.0f);
-        std::copy_n(x + done * row, (part + reach) * row, inputs.data() + offset * row);
+        std::copy_n(x + done * row, (part + reach - 1) * row + width_, inputs.data() + offset * row);
         Matrix::Output whole{outputs.data(), columns_, nullptr, columns_, output.function};
         if (output.add) {
             std::fill_n(added.data(), added.size(), 0.0f);

@@ -23,9 +23,9 @@ class Minimal {
     // The plan for a window of so many taps; no outputs where none pays.
     static Plan plan(int taps, int width, int columns);
 
-    // value(i, j): weight of value i of the window, [groups * taps][width], for column j.
-    Minimal(const Kernels& kernels, const Plan& plan, int width, int columns,
-            const std::function<float(int, int)>& value, const std::function<float(int)>& bias);
+    // `values`: weights of the window's values, [groups * taps][width], for each column.
+    Minimal(const Kernels& kernels, const Plan& plan, int width, int columns, const Values& values,
+            const std::function<float(int)>& bias);
 
     size_t bytes() const { return matrix_->bytes(); }
 
@@ -43,6 +43,9 @@ class Minimal {
              int threads) const;
 
    private:
+    struct Columns {
+        int first, count;
+    };
     // Where tiles lie: tile i reads groups * taps + outputs - 1 rows from row i / dilation * outputs * dilation +
     // i % dilation on, and writes its outputs in the same way; both are `dilation` rows apart.
     struct Tiles {
@@ -50,6 +53,9 @@ class Minimal {
         ptrdiff_t row;
         int dilation, count;
     };
+    // The weights of all points for one panel, [point][row][column].
+    std::vector<float> transformed(const Values& values, const std::vector<std::vector<double>>& factors,
+                                   const Columns& panel) const;
     void apply(const Tiles& tiles, const Matrix::Output& output, int threads) const;
 
     const Kernels& kernels_;
@@ -57,7 +63,7 @@ class Minimal {
     const int points_, width_, columns_;
     std::vector<float> into_, out_of_;  // [points][points], [outputs][points]
     std::unique_ptr<Matrix> matrix_;    // for each panel of outputs one panel for each point
-    std::vector<Matrix::Columns> panels_;  // of the outputs
+    std::vector<Columns> panels_;       // of the outputs
     Floats bias_;
 };
 

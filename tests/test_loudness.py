@@ -71,3 +71,9 @@ def test_twice_the_level_is_6_decibels_more() -> None:
 def test_what_cannot_be_measured(shape: tuple[int, ...], rate: int) -> None:
     with pytest.raises(InputError):
         loudness(np.zeros(shape, np.float32), rate)
+
+
+@pytest.mark.parametrize("sample_rate", [0, 7_999, 384_001, 1_000_000])
+def test_rates_that_the_filters_are_not_made_for(sample_rate: int) -> None:
+    with pytest.raises(InputError, match=rf"expected 8000 to 384000 Hz, got sample_rate = {sample_rate}"):
+        loudness(np.zeros((1, 10), np.float32), sample_rate)

@@ -181,6 +181,15 @@ def test_a_file_that_is_not_what_it_says_is_a_format_error(tmp_path: Path, conte
         read_safetensors(path)
 
 
+@pytest.mark.parametrize("shape", [[1] * 65, [0, (1 << 63) - 1], [0, (1 << 64) - 1]], ids=["65", "2^63", "2^64"])
+def test_a_shape_that_numpy_does_not_take_is_a_format_error(tmp_path: Path, shape: list[int]) -> None:
+    size = 0 if 0 in shape else 4
+    path = tmp_path / "bad"
+    path.write_bytes(safetensors({"a": entry("F32", shape, 0, size)}, bytes(size)))
+    with pytest.raises(FormatError, match="expected tensor a in a shape that numpy takes"):
+        read_safetensors(path)
+
+
 def test_bfloat16_is_the_upper_half_of_float32(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     patterns = np.arange(1 << 16, dtype="<u2")

@@ -1,5 +1,6 @@
 """Memory that is free, given back to the system. Of the C libraries, only glibc keeps much of it and can be asked."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +32,8 @@ def giving_back() -> Iterator[None]:
 
 
 def _glibc() -> Any:
-    if sys.platform != "linux":
+    """The library, where nobody has told it already what to keep."""
+    if sys.platform != "linux" or any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
         return None
     import ctypes
 

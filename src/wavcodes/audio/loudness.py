@@ -18,6 +18,7 @@ SILENCE = -70.0
 
 _CHANNELS = np.array([1.0, 1.0, 1.0, 1.41, 1.41])  # weights: left, right, centre, left and right surround
 _LOWEST_RATE = 8_000  # Hz: the filters are made for what lies above 1,500 Hz
+_HIGHEST_RATE = 384_000  # Hz: the highest at which sound is recorded
 _RESPONSE = 0.1  # seconds, in which the impulse response of the filters falls by 200 dB
 _FFT = 1 << 16
 
@@ -27,13 +28,13 @@ def loudness(audio: NDArray[np.float32], sample_rate: int) -> float:
 
     Args:
         audio: float32 `(channels, samples)`, one to five channels.
-        sample_rate: Hz, 8,000 or more.
+        sample_rate: Hz, 8,000 to 384,000.
 
     Returns:
         LUFS; `SILENCE` for silence.
 
     Raises:
-        InputError: Another number of channels, or a lower rate.
+        InputError: Another number of channels, or another rate.
     """
     if audio.ndim != 2:
         raise InputError(f"expected audio of shape (channels, samples), got shape {audio.shape}")
@@ -46,17 +47,17 @@ class LoudnessMeter:
     """`loudness` of a clip that comes in pieces, of any sizes: it keeps two numbers for each channel and 0.1 s.
 
     Args:
-        sample_rate: Hz, 8,000 or more.
+        sample_rate: Hz, 8,000 to 384,000.
         channels: Channels, one to five.
 
     Raises:
-        InputError: Another number of channels, or a lower rate.
+        InputError: Another number of channels, or another rate.
     """
 
     def __init__(self, sample_rate: int, channels: int) -> None:
-        if sample_rate < _LOWEST_RATE:
+        if not _LOWEST_RATE <= sample_rate <= _HIGHEST_RATE:
             raise InputError(
-                f"expected at least {_LOWEST_RATE} Hz, got {sample_rate = }; the filters need what is above"
+                f"expected {_LOWEST_RATE} to {_HIGHEST_RATE} Hz, got {sample_rate = }; resample the audio first"
             )
         if not 1 <= channels <= len(_CHANNELS):
             raise InputError(f"expected audio of 1 to {len(_CHANNELS)} channels, got {channels}")

@@ -177,7 +177,8 @@ def _divide(named: Tensors, book: str) -> None:
     if usage is not None and total.ndim == 2 and usage.shape == total.shape[:1]:
         # Upstream's limit for entries that no vector used.
         divisor = np.maximum(usage, np.float32(1e-5))[:, None]
-        named[f"{book}.codebook"] = Deferred(total.shape, total.dtype, lambda: np.asarray(total) / divisor)
+        dtype = np.result_type(total.dtype, divisor.dtype)
+        named[f"{book}.codebook"] = Deferred(total.shape, dtype, lambda: np.asarray(total) / divisor)
         del named[f"{book}.sum"], named[f"{book}.usage"]
 
 

@@ -50,6 +50,12 @@ def _tensor(path: Path, name: str, entry: dict[str, Any], data: int) -> Deferred
     stored = entry["dtype"]
     if stored not in _NUMPY_TYPES:
         raise FormatError(f"{path}: tensor {name} is of type {stored}; expected float32 or float16, convert the file")
+    try:
+        np.broadcast_to(np.float64(0), entry["shape"])  # a library in another language may have other limits
+    except ValueError as error:
+        raise FormatError(
+            f"{path}: expected tensor {name} in a shape that numpy takes, got another: {error}"
+        ) from error
     widens = stored in ("F16", "BF16")
     dtype = np.dtype(np.float32 if widens else _NUMPY_TYPES[stored])
     read = partial(_read, path, _NUMPY_TYPES[stored], tuple(entry["shape"]), data + entry["data_offsets"][0])
