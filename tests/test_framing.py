@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import wavcodes
@@ -106,6 +106,7 @@ def test_segments_of_any_kind(framing: Framing, num_samples: int) -> None:
 
 
 @given(segmented_framings(), st.lists(st.integers(-1, 85), max_size=5))
+@example(replace(SEGMENTED, hop_length=1, segment=Segment(5, 3)), [5, 1])  # the first would be cut, too
 def test_capacity_is_that_of_the_longest_signal_with_such_segments(framing: Framing, frames: list[int]) -> None:
     """Every signal has a beginning of segments; those that none has are refused."""
     assert framing.segment is not None
