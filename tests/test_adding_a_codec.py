@@ -80,9 +80,11 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     registry = root / "src/wavcodes/registry.py"
     insert(registry, r"^from \.models import .*$", after=", toy")
     insert(registry, r"(?<=\n)\)\n\n_BY_NAME = ", before=block("The registry: `registry.py`"))
-    documents = "What the documents say: `README.md`, `NOTICE`"
+    (root / "toy_weights.py").write_text(block("The registry: `registry.py`", 1))
+    documents = "What the documents say: `README.md`, `NOTICE`, `docs/python.md`"
     insert(root / "README.md", r"^\| `lyra_v2` \| .*\n(?=\n)", after=block(documents))
-    insert(root / "NOTICE", r"^lyra_v2 ", before=block(documents, 1) + "\n")
+    insert(root / "docs/python.md", r"^\| `lyra_v2` \| .*\n(?=\n)", after=block(documents, 1))
+    insert(root / "NOTICE", r"^lyra_v2 ", before=block(documents, 2) + "\n")
     small = root / "tests/exact.py"
     insert(small, r"^from wavcodes\.models import .*$", after=", toy")
     insert(small, r"^SMALL: .*\n", after=block("One answer: `exact.py`"))
@@ -146,6 +148,7 @@ def tested(run: Callable[..., str]) -> str:
         "test_layers.py::test_a_module_imports_only_from_rows_above[models/toy]",
         "test_layers.py::test_a_model_file_never_imports_another[models/toy]",
         "test_docs.py::test_the_table_agrees_with_the_registry[toy_8khz]",
+        "test_docs.py::test_the_table_of_delays_agrees_with_the_engine[toy_8khz]",
         "test_docs.py::test_notice_names_the_licence_of_each_set_of_weights[toy_8khz]",
         "test_one_answer.py::test_pieces_threads_and_instruction_sets[toy]",
         "test_one_answer.py::test_a_batch_gives_each_clip_what_it_gets_alone[toy]",
@@ -167,11 +170,8 @@ def test_what_holds_for_every_codec_holds(run: Callable[..., str]) -> None:
 
 def test_the_commands(run: Callable[..., str], copy: Path) -> None:
     shutil.copy(ROOT / "examples" / "sample.flac", copy / "speech.flac")
-    run(
-        "import exact, pathlib\nfrom wavcodes import registry\n"
-        "exact.weights(registry.checkpoint('toy_8khz').network(), pathlib.Path()).rename('toy_8khz.pth')"
-    )
-    for line in block("The registry: `registry.py`", 1).splitlines():
+    run((copy / "toy_weights.py").read_text())
+    for line in block("The registry: `registry.py`", 2).splitlines():
         program, *words = line.split()
         assert program == "wavcodes"
         run("from wavcodes.cli import main\nsys.exit(main())", *words)

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import soundfile
 from cli_case import RATE, enter_folder, floats, names, pcm16, run, vowel
+from container_case import clip
 
 import wavcodes
 from wavcodes.audio import AudioReader
 from wavcodes.cli import arguments, models, sounds
-from wavcodes.containers import Header, open_reader, open_writer
+from wavcodes.containers import Header, dac, open_reader, open_writer
+from wavcodes.containers.dac import DacFile
 from wavcodes.weights import Located
 
 
@@ -89,6 +91,8 @@ class TestRoundTrip:
         assert run("decode", "short.lyra", "--weights", weights, "-o", "b.wav") == 65
         assert "--bandwidth" in capsys.readouterr().err
         assert run("decode", "short.lyra", "--weights", weights, "-o", "b.wav", "--bandwidth", "6") == 0
+        assert run("decompress", "short.lyra", "c.wav", "--weights", weights, "--bandwidth", "6") == 0
+        assert Path("c.wav").read_bytes() == Path("b.wav").read_bytes()
         assert soundfile.info("b.wav").frames == 8 * 320
 
 
@@ -159,6 +163,26 @@ class TestOutputs:
         assert run("decode", "new/er/a.nac", "new/er/b.c.nac", "--output-dir", "back") == 0
         assert names(folder / "back") == {"a.wav", "b.c.wav"}
 
+    def test_a_name_behind_an_option(self, folder: Path) -> None:
+        assert run("encode", "a.wav", "--bandwidth", "3", "b.nac") == 0
+        assert run("encode", "--num-codebooks", "6", "a.wav", "-f", "c.nac") == 0
+        assert names(folder) == {"a.wav", "b.nac", "c.nac"}
+        assert Path("b.nac").read_bytes() == Path("c.nac").read_bytes()
+
+    def test_an_unknown_option_shows_the_usage_of_the_command(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run("encode", "a.wav", "--nope") == 2
+        assert capsys.readouterr().err.startswith("usage: wavcodes encode ")
+
+    @pytest.mark.parametrize(
+        ("name", "options"), [("b.ecdc", []), ("b.ecdc", ["--lm", "--lm-weights", "none"]), ("b.dac", [])]
+    )
+    def test_the_suffix_chooses_the_codec(
+        self, folder: Path, name: str, options: list[str], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run("encode", "a.wav", name, "--weights", ".", *options) == 69
+        codec = {".ecdc": "encodec_24khz", ".dac": "dac_44khz"}[Path(name).suffix]
+        assert codec in capsys.readouterr().err
+
     def test_an_existing_file_is_kept_unless_forced(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         Path("a.nac").write_text("precious")
         assert run("encode", "a.wav") == 73
@@ -179,8 +203,21 @@ class TestOutputs:
             (["encode"], 2, "required: FILE"),
             ([], 2, "required: COMMAND"),
             (["encode", "a.wav", "b.wav", "-o", "c.nac"], 2, "-o names one output, got 2 inputs"),
-            (["encode", "a.wav", "a.flac"], 2, "a.wav and a.flac would both become a.nac"),
-            (["encode", "g.wav", "none/../g.flac"], 2, "g.wav and none/../g.flac would both become"),
+            (["encode", "a.wav", "./a.wav"], 2, "a.wav and ./a.wav would both become a.nac"),
+            (["encode", "a.wav", "g.wav", "none/../g.flac"], 2, "g.wav and none/../g.flac would both become"),
+            (["encode", "a.wav", "a.opus"], 2, "an input that exists, or an output named .nac, .ecdc, .snac, "),
+            (["encode", "none.wav", "b.lpcnet"], 2, "got b.lpcnet; check it"),
+            (["encode", "a.wav", "--bandwith", "3"], 2, "unrecognized arguments: --bandwith 3"),
+            (["encode", "--", "a.wav", "--bandwidth"], 2, "got --bandwidth; check it"),
+            (["encode", "a.wav", "--codec", "encodec"], 2, "did you mean encodec_24khz? there are"),
+            (
+                ["encode", "a.wav", "--codec", "encodec_24khz", "--weights", "."],
+                69,
+                "the folder . lacks model.safetensors; ",
+            ),
+            (["encode", "no/such.wav"], 66, "cannot read no/such.wav: No such file"),
+            (["encode", "."], 66, "cannot read .: it is a folder"),
+            (["decode", "a.wav", "b.wav", "--salvage"], 65, "expected a file of codes"),
             (["encode", "-", "--output-dir", "x"], 2, "no name for a file"),
             (["encode", "-", "-", "--output-dir", "x"], 2, "can be read only once"),
             (["encode", "a.wav", "-o", "a.mp3"], 2, "expected an output named .nac, .ecdc, "),
@@ -202,7 +239,7 @@ class TestOutputs:
             (["decode", "a.wav", "b.wav"], 65, "expected a file of codes"),
             (["info", "a.wav"], 65, "expected a file of codes"),
             (["download"], 2, "names of codecs, or --all"),
-            (["download", "mini"], 2, "There are: wavcodes_16khz"),
+            (["download", "mini"], 2, "there are: wavcodes_16khz"),
         ],
     )
     def test_what_goes_wrong_is_one_line_and_a_code(
@@ -280,6 +317,55 @@ class TestDamage:
         np.testing.assert_array_equal(salvaged[: first - 320], whole[: first - 320])  # the last frame needs the next
         np.testing.assert_array_equal(salvaged[behind + RATE :], whole[behind + RATE :])
 
+    @pytest.mark.parametrize("command", [("decode",), ("decompress",)])
+    def test_an_error_says_what_salvage_saves(
+        self, damaged: Path, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(*command, "d.nac", "e.wav") == 65
+        said = capsys.readouterr().err
+        assert "wavcodes decode --salvage saves 5.000 s of it (lost: 2.000 s to 3.000 s)" in said
+        assert "wavcodes.containers" not in said
+
+    def test_salvage_says_nothing_is_lost_behind_the_end(
+        self, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run("encode", "a.wav")
+        Path("a.nac").write_bytes(Path("a.nac").read_bytes()[:1_500])
+        assert run("decode", "a.nac", "b.wav") == 65
+        assert "to 3.210 s)" in capsys.readouterr().err
+
+    def test_only_one_format_can_be_salvaged(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        wavcodes.write("b.ecdc", clip(wavcodes.spec("encodec_24khz").framing(), 9_000))
+        assert run("decode", "b.ecdc", "--salvage") == 65
+        assert "b.ecdc: --salvage: expected a .nac file, got a .ecdc" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("command", "name", "codec"),
+        [
+            ("decode --salvage", "b.nac", "mimi"),
+            *(
+                (command, *file)
+                for command in ("decode", "convert", "info", "test", "decompress")
+                for file in (("b.nac", "mimi"), ("b.dac", "dac_16khz"), ("b.ecdc", "encodec_48khz"))
+            ),
+        ],
+    )
+    def test_a_codec_other_than_the_file_states(
+        self, folder: Path, command: str, name: str, codec: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        wavcodes.write(name, clip(wavcodes.spec(codec).framing(), 90_000))
+        target = [] if command in ("info", "test") else ["c.nac" if command == "convert" else "c.wav"]
+        assert run(*command.split(), name, *target, "--codec", "encodec_24khz") == 65
+        wrong = f"{name}: expected codes of encodec_24khz, got a file that states {codec}; leave --codec out"
+        assert wrong in capsys.readouterr().err
+        assert names(folder) == {"a.wav", name}
+
+    def test_files_of_other_programs_codecs(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        Path("b.lpcnet").write_bytes(bytes(80))
+        for command in ("info", "test", "decode"):
+            assert run(command, "b.lpcnet") == 65
+            assert "wavcodes decompress takes it" in capsys.readouterr().err
+
     def test_salvage_of_a_stretch(self, damaged: Path) -> None:
         assert run("decode", "d.nac", "e.wav", "--salvage") == 0
         assert run("decode", "d.nac", "f.wav", "--salvage", "--from", "1.5", "--to", "4.25") == 0
@@ -312,7 +398,9 @@ class TestDamage:
     def test_other_weights(self, folder: Path, codec: wavcodes.Codec, capsys: pytest.CaptureFixture[str]) -> None:
         wavcodes.write("a.nac", codec.encode(floats(folder / "a.wav"), RATE), weights_digest=b"\1" * 32)
         assert run("decode", "a.nac", "b.wav") == 65
-        assert "other weights of wavcodes_16khz" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "other weights of wavcodes_16khz" in said
+        assert "--salvage" not in said
         assert run("decode", "a.nac", "b.wav", "-f") == 0
         assert "other weights of wavcodes_16khz" in capsys.readouterr().err
 
@@ -345,13 +433,14 @@ class TestSpeech:
         assert "b.wav -> b.nac: wavcodes_16khz, 6 kbps, 0.50 s" in capsys.readouterr().err
 
     def test_json(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run("encode", "a.wav", "none.wav", "--json") == 1
+        assert run("encode", "a.wav", "none.wav", "--json", "--output-dir", ".") == 1
         done, failed = map(json.loads, capsys.readouterr().out.splitlines())
         assert (done["schema"], done["command"], done["input"], done["output"]) == (1, "encode", "a.wav", "a.nac")
         assert (done["codec"], done["num_codebooks"], done["bandwidth"]) == ("wavcodes_16khz", 12, 6.0)
         assert (done["num_samples"], done["duration"]) == (51_360, 3.21)
         assert done["bytes"] == os.path.getsize("a.nac")
-        assert (failed["input"], failed["kind"], failed["exit_code"]) == ("none.wav", "InputError", 66)
+        assert (failed["command"], failed["input"], failed["kind"]) == ("encode", "none.wav", "InputError")
+        assert failed["exit_code"] == 66
         assert run("info", "a.nac", "--json") == 0
         info = json.loads(capsys.readouterr().out)
         for field in ("codec", "num_samples", "bandwidth", "strides", "weights_digest", "bytes"):
@@ -375,13 +464,29 @@ class TestSpeech:
         assert run("info", "a.nac", "a.nac") == 0
         said = capsys.readouterr().out
         assert said.count("a.nac") == 2
-        for text in ("wavcodes_16khz", "3.210 s, 16000 Hz, 1 channel", "6 codebooks of 1024, 50 frames/s", "3 kbps"):
+        for text in (
+            "format     nac",
+            "wavcodes_16khz",
+            "3.210 s, 16000 Hz, 1 channel",
+            "6 codebooks of 1024, 50 frames/s",
+            "3 kbps",
+        ):
+            assert text in said
+
+    def test_info_rounds_and_counts_channels(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        one = clip(wavcodes.spec("dac_44khz").framing(), 50_000)
+        dac.write("b.dac", DacFile.of([one, one]))
+        assert run("info", "b.dac") == 0
+        said = capsys.readouterr().out
+        for text in ("2 channel(s)", "9 codebooks of 1024, 86.13 frames/s", "bandwidth  7.75 kbps per channel\n"):
             assert text in said
 
     def test_codecs(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert run("codecs") == 0
         header, *rows = capsys.readouterr().out.splitlines()
         assert [row.split()[0] for row in rows] == wavcodes.list_codecs()
+        assert all(wavcodes.spec(row.split()[0]).description in row for row in rows)
+        assert [row.split()[0] for row in rows if "the default" in row] == ["wavcodes_16khz"]
         start = header.index("LICENCE")
         assert [row[start:] for row in rows] == [wavcodes.spec(n).weights.licence for n in wavcodes.list_codecs()]
         assert run("codecs", "--json") == 0

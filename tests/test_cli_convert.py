@@ -173,7 +173,7 @@ class TestWhatIsLost:
         wavcodes.write("a.nac", codes_of("snac_24khz"), weights_digest=DIGEST)
         assert run("convert", "a.nac", "b.snac") == 0
         assert "a.nac: b.snac has no place for the digest of the weights" in said(capsys)
-        assert run("convert", "a.nac", "b.snac", "-f", "--json", "-q") == 0
+        assert run("convert", "a.nac", "-o", "b.snac", "-f", "--json", "-q") == 0
         told = capsys.readouterr()
         assert json.loads(told.out)["dropped"] == ["the digest of the weights"]
         assert told.err == ""
@@ -188,7 +188,7 @@ class TestWhatIsLost:
         assert run("convert", "a.nac", result, "--format", format) == 0
         assert f"a.nac: {result} has no place for the true length of 2.300 s" in said(capsys)
         wavcodes.write("a.nac", codes_of(codec, whole=True))
-        assert run("convert", "a.nac", result, "--format", format, "-f") == 0
+        assert run("convert", "a.nac", "-o", result, "--format", format, "-f") == 0
         assert said(capsys) == ""
 
     @pytest.mark.parametrize("format", FORMATS, ids=lambda each: each.name)
@@ -302,6 +302,15 @@ def test_codes_of_a_language_model(monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
 
 class TestOutputs:
+    def test_a_pattern_of_two_files_replaces_neither(self, folder: Path) -> None:
+        for name, seconds in (("a.nac", 1.0), ("b.nac", 2.0)):
+            wavcodes.write(name, codes_of("encodec_24khz", seconds))
+        whole = Path("b.nac").read_bytes()
+        before = names(folder)
+        assert run("convert", "-f", "a.nac", "b.nac", "--bandwidth", "3") == 2
+        assert Path("b.nac").read_bytes() == whole
+        assert names(folder) == before
+
     def test_beside_the_input_and_in_a_folder(self, folder: Path) -> None:
         for name in ("a", "b"):
             wavcodes.write(f"{name}.ecdc", codes_of("encodec_24khz"))
@@ -316,7 +325,10 @@ class TestOutputs:
         ("argv", "code", "expected"),
         [
             (("a.nac",), 73, "the same file"),
-            (("a.nac", "b.nac"), 73, "b.nac exists already; use -f"),
+            (("a.nac", "-o", "b.nac"), 73, "b.nac exists already; use -f"),
+            (("a.nac", "b.nac"), 2, "b.nac exists, so it may be an input or the output; name an output with -o"),
+            (("a.nac", "b.nac", "-f"), 2, "or a folder for those of two inputs with --output-dir"),
+            (("a.nac", "b.wav"), 2, "an input that exists, or an output named .nac, .ecdc"),
             (("a.nac", "-o", "b.wav"), 2, "expected an output named .nac, .ecdc"),
             (("a.nac", "c.snac", "--format", "ecdc"), 2, "expected an output named .ecdc, got c.snac"),
             (("a.nac", "c.snac", "--format", "snac-torch"), 2, "--format: expected one of nac, ecdc, "),
@@ -387,7 +399,7 @@ class TestProcess:
             if old is not None:
                 Path("b.ecdc").write_bytes(old)
             before = names(folder)
-            running = start("convert", "a.nac", "b.ecdc", "-f", "-qq")
+            running = start("convert", "a.nac", "-o", "b.ecdc", "-f", "-qq")
             while names(folder) <= before and running.poll() is None:
                 time.sleep(0.0005)
             time.sleep(rng.uniform(0, 0.3))
@@ -414,7 +426,7 @@ class TestProcess:
         for size in np.linspace(0, whole - 1, 20).astype(int):
             try:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), limits[1]))
-                assert run("convert", "a.nac", "b.ecdc", "-f", "-qq") == 74
+                assert run("convert", "a.nac", "-o", "b.ecdc", "-f", "-qq") == 74
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, limits)
             assert names(folder) == before

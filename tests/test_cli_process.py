@@ -106,6 +106,33 @@ class TestProcess:
         encoded, _ = process("encode", "a.wav", "-").communicate()
         assert encoded == Path("a.nac").read_bytes()
 
+    @pytest.mark.skipif(not Path("/dev/fd/1").exists(), reason="needs /dev/stdout and /dev/fd")
+    @pytest.mark.parametrize("output", [["/dev/stdout"], ["-o", "/dev/stdout"], ["-o", "/dev/fd/1"]])
+    def test_a_pipe_by_its_name(self, folder: Path, process: Start, output: list[str]) -> None:
+        run("encode", "a.wav")
+        before = names(folder)
+        encoded, said = process("encode", "a.wav", *output).communicate(timeout=30)
+        assert (encoded, said) == (Path("a.nac").read_bytes(), b"")
+        decoding = process("decode", "a.nac", *output)
+        assert decoding.stdout is not None
+        assert decoding.stdout.read(4) == b"RIFF"
+        decoding.stdout.close()
+        assert decoding.wait(30) == 141
+        assert names(folder) == before
+
+    @pytest.mark.skipif(not Path("/dev/null").exists(), reason="needs /dev/null")
+    def test_a_device_as_the_second_name(self, folder: Path, process: Start) -> None:
+        run("encode", "a.wav")
+        before = names(folder)
+        assert run("decode", "a.nac", "/dev/null") == 0
+        with open("out", "wb") as file:  # a file behind the name of a device: neither read nor replaced
+            assert process("decode", "a.nac", "/dev/stdout", stdout=file).wait(30) == 2
+        assert names(folder) == before | {"out"}
+
+    def test_empty_standard_input(self, process: Start) -> None:
+        _, said = process("info", "-").communicate(b"")
+        assert b"got standard input that is empty" in said
+
     def test_a_stretch_from_a_pipe(self, folder: Path, process: Start) -> None:
         run("encode", "a.wav")
         decoded, _ = process("decode", "-", "--from", "2").communicate(Path("a.nac").read_bytes())

@@ -270,7 +270,7 @@ def test_names_of_codecs() -> None:
     assert wavcodes.load().spec.name == "wavcodes_16khz"
     assert wavcodes.load("WavCodes-16kHz").spec is wavcodes.spec("wavcodes_16khz")
     with pytest.raises(
-        InputError, match=r"got 'encodek-24khz'; did you mean encodec_24khz\? There are: wavcodes_16khz, "
+        InputError, match=r"got 'encodek-24khz'; did you mean encodec_24khz\? there are: wavcodes_16khz, "
     ):
         wavcodes.load("encodek-24khz")
 

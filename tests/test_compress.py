@@ -171,10 +171,10 @@ def filled(suffix: str, *argv: str) -> Any:
 class TestVariables:
     def test_defaults(self) -> None:
         given = filled(".ecdc", "a.wav", "a.ecdc")
-        assert (given.codec, given.bandwidth, given.threads) == ("encodec_24khz", 1.5, None)
-        assert filled(".snac", "a.wav", "a.snac").codec == "snac_24khz"
-        assert filled(".dac", "a.wav", "a.dac").codec == "dac_44khz"
-        assert filled(".lyra", "a.wav", "a.lyra").codec == "lyra_v2"
+        assert (given.default_codec, given.bandwidth, given.threads) == ("encodec_24khz", 1.5, None)
+        assert filled(".snac", "a.wav", "a.snac").default_codec == "snac_24khz"
+        assert filled(".dac", "a.wav", "a.dac").default_codec == "dac_44khz"
+        assert filled(".lyra", "a.wav", "a.lyra").default_codec == "lyra_v2"
 
     @pytest.mark.parametrize("bitrate", ["1.5", "3", "6.0", "12", "24"])
     def test_bitrate(self, bitrate: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +207,7 @@ class TestVariables:
             monkeypatch.setenv(name, value)
         for argv in (("a.wav", "a.snac"), ("a.snac", "a.wav")):
             given = filled(".snac", *argv)
-            assert (given.codec, given.weights) == (codec, weights)
+            assert (given.default_codec, given.weights) == (codec, weights)
         assert filled(".snac", "--codec", "snac_24khz", "--weights", "x", "a.wav", "a.snac").weights == "x"
 
     @pytest.mark.parametrize(

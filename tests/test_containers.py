@@ -265,3 +265,16 @@ def test_reading_opens_nothing_and_leaves_nothing_open(tmp_path, recwarn):
             read(tmp_path / "a.nac")
     assert len(os.listdir("/proc/self/fd")) == before
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("name", ["max_samples", "max_bytes", "max_expansion"])
+@pytest.mark.parametrize("value", [-1, 1.5, None, "9"])
+def test_limits_are_whole_numbers(name, value):
+    with pytest.raises(InputError, match=name):
+        wavcodes.Limits(**{name: value})
+
+
+def test_a_limit_on_samples_says_at_least_how_many_there_are(tmp_path):
+    wavcodes.write(tmp_path / "a.nac", clip(frames=259))
+    with pytest.raises(wavcodes.LimitError, match=r"at most 600 samples, got one of [0-9,]+ or more"):
+        wavcodes.read(tmp_path / "a.nac", limits=wavcodes.Limits(max_samples=600))

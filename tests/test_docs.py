@@ -1,6 +1,7 @@
 """What the documents say is so: code runs, commands parse, links lead somewhere, tables agree with the registry."""
 
 import argparse
+import ast
 import re
 import runpy
 import shlex
@@ -12,14 +13,19 @@ import numpy as np
 import pytest
 
 import wavcodes
-from wavcodes import registry
+from wavcodes import errors, registry
 from wavcodes.cli import arguments
 from wavcodes.cli.report import size
 from wavcodes.containers import FORMATS
+from wavcodes.engines.native import Engine
+from wavcodes.engines.segments import delays
+from wavcodes.graph import tensor_shapes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-FORMATS_PAGE = (ROOT / "docs" / "formats.md").read_text()
+PYTHON_PAGE, CLI_PAGE, FORMATS_PAGE, PARITY_PAGE, BENCHMARKS_PAGE = (
+    (ROOT / "docs" / f"{name}.md").read_text() for name in ("python", "cli", "formats", "parity", "benchmarks")
+)
 DOCUMENTS = sorted(
     path
     for path in ROOT.rglob("*.md")
@@ -34,14 +40,17 @@ def from_root(path: Path) -> str:
 DOWNLOAD = "<!-- needs: download -->"
 """Stands before a block that fetches weights, which is compiled but not run."""
 
+FRAGMENT = "# A fragment"
+"""Begins a line of a block that takes names for granted or stands in a coroutine."""
 
-def blocks(language: str) -> list[tuple[str, bool]]:
-    """Fenced blocks of README in a language, and whether each needs a download."""
+
+def blocks(language: str, text: str) -> list[tuple[str, bool]]:
+    """Fenced blocks in a language, and whether each needs a download."""
     pattern = rf"(^{re.escape(DOWNLOAD)}\n+)?^```{language}\n(.*?)^```$"
-    return [(match[2], bool(match[1])) for match in re.finditer(pattern, README, re.M | re.S)]
+    return [(match[2], bool(match[1])) for match in re.finditer(pattern, text, re.M | re.S)]
 
 
-PYTHON = blocks("python")
+PYTHON = blocks("python", README) + blocks("python", PYTHON_PAGE)
 
 
 @pytest.fixture
@@ -55,16 +64,17 @@ def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # ---- code
 
 
-def test_the_readme_has_code() -> None:
-    assert len(PYTHON) >= 2
-    assert sum(download for _, download in PYTHON) == README.count(DOWNLOAD)
+def test_the_documents_have_code() -> None:
+    assert blocks("python", README)
+    assert len(PYTHON) >= 5
+    assert sum(download for _, download in PYTHON) == (README + PYTHON_PAGE).count(DOWNLOAD)
 
 
 @pytest.mark.parametrize("number", range(len(PYTHON)))
 @pytest.mark.usefixtures("examples")
-def test_python_of_the_readme_runs(number: int) -> None:
+def test_python_runs(number: int) -> None:
     source, download = PYTHON[number]
-    code = compile(source, f"README.md, Python block {number + 1}", "exec")
+    code = compile(source, f"README.md and docs/python.md, block {number + 1}", "exec")
     if download:
         return
     names: dict[str, object] = {}
@@ -79,6 +89,14 @@ def test_the_first_block_has_six_lines() -> None:
     assert len([line for line in PYTHON[0][0].splitlines() if line]) == 6
 
 
+@pytest.mark.parametrize("page", ["provider", "migrating", "tokens"])
+def test_python_of_other_pages_runs_or_is_called_a_fragment(page: str) -> None:
+    for source, _ in blocks("python", (ROOT / "docs" / f"{page}.md").read_text()):
+        code = compile(source, f"docs/{page}.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        if not re.search(f"^{FRAGMENT}", source, re.M):
+            exec(code, {})
+
+
 @pytest.mark.parametrize(
     "script", [path for path in (ROOT / "examples").glob("*.py") if path.stem != "make_sample"], ids=from_root
 )
@@ -91,9 +109,9 @@ def test_examples_run(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- commands
 
 
-def commands() -> Iterator[list[str]]:
-    """Every command `wavcodes` in a shell block of README."""
-    for source, _ in blocks("sh"):
+def commands(text: str) -> Iterator[list[str]]:
+    """Every command `wavcodes` in a shell block."""
+    for source, _ in blocks("sh", text):
         for line in source.splitlines():
             for part in line.split("|"):
                 words = shlex.split(part, comments=True)
@@ -101,11 +119,8 @@ def commands() -> Iterator[list[str]]:
                     yield words[1:]
 
 
-COMMANDS = list(commands())
-
-
-@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_commands_of_the_readme_parse(command: list[str]) -> None:
+@pytest.mark.parametrize("command", [*commands(README), *commands(CLI_PAGE)], ids=" ".join)
+def test_commands_parse(command: list[str]) -> None:
     parsed = arguments.parser().parse_args(command)
     for name in ("codec", "names"):
         for codec in np.atleast_1d(getattr(parsed, name, None) or []):
@@ -115,7 +130,7 @@ def test_commands_of_the_readme_parse(command: list[str]) -> None:
 
 
 def test_every_command_is_in_the_readme() -> None:
-    assert {command[0] for command in COMMANDS} == set(subcommands())
+    assert {command[0] for command in commands(README)} == set(subcommands())
 
 
 def subcommands() -> dict[str, argparse.ArgumentParser]:
@@ -132,8 +147,7 @@ def options() -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("spellings", options(), ids=" ".join)
 def test_every_option_is_documented(spellings: tuple[str, ...]) -> None:
-    reference = ROOT / "docs" / "cli.md"
-    text = README + (reference.read_text() if reference.exists() else "")
+    text = README + CLI_PAGE
     assert any(re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", text) for option in spellings)
 
 
@@ -188,8 +202,51 @@ def test_notice_names_the_licence_of_each_set_of_weights(name: str) -> None:
 
 def test_environment_variables_are_those_that_the_source_reads() -> None:
     source = "".join(path.read_text() for path in Path(wavcodes.__file__).parent.rglob("*.py"))
-    pattern = r"\bWAVCODES_[A-Z]+\b"
-    assert set(re.findall(pattern, README)) == set(re.findall(pattern, source))
+    pattern = r"\bWAVCODES_[A-Z][A-Z0-9]*\b"
+    assert set(re.findall(pattern, CLI_PAGE)) == set(re.findall(pattern, source))
+
+
+def test_unverified_weights_are_those_without_a_hash() -> None:
+    (names,) = re.findall(r"source states that of (.*?), which `wavcodes download`", README.replace("\n", " "))
+    specs = map(registry.spec, registry.list_codecs())
+    without = {spec.name for spec in specs if not all(file.sha256 for file in spec.weights.files)}
+    assert set(re.findall(r"`(\w+)`", names)) == without
+
+
+@pytest.mark.parametrize("name", registry.list_codecs())
+def test_the_table_of_delays_agrees_with_the_engine(name: str) -> None:
+    (row,) = re.findall(rf"^\| `{name}` \| (\d+) \| (\d+) \| ([\d.]+) \|$", PYTHON_PAGE, re.M)
+    network, spec = registry.checkpoint(name).network(), registry.spec(name)
+    tensors = {key: np.zeros(shape, np.float32) for key, shape in tensor_shapes(network).items()}
+    found = delays(Engine(network, tensors, "both"), spec.framing())
+    assert row == (str(found[0]), str(found[1]), f"{sum(found) / spec.sample_rate:.2f}")
+
+
+def test_the_table_of_errors_has_all_of_them() -> None:
+    rows = "".join(re.findall(r"^\| `\w+Error` \|.*$", PYTHON_PAGE, re.M))
+    named = {name for name in re.findall(r"`(\w+Error)`", rows) if hasattr(errors, name)}
+    assert named == {name for name in vars(errors) if name.endswith("Error")} - {"CodecError"}
+
+
+def test_parity_is_as_the_readme_says() -> None:
+    (share,) = re.findall(r"at least ([\d.]+) %", README)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in PARITY_PAGE.splitlines() if line[:3] == "| `"]
+    assert {row[0].strip("`") for row in rows} == set(registry.list_codecs()) - {registry.DEFAULT_CODEC}
+    for _, _, _, _, equal, differ, ties, margin, *_, agrees in rows:
+        assert float(equal.strip("%")) >= float(share)
+        assert agrees == "yes"
+        assert (int(ties) > 0) == (int(differ) > 0)
+        assert float(margin or 0) <= 1e-5
+
+
+def test_speed_is_as_the_readme_says() -> None:
+    text = README.replace("\n", " ")
+    said = re.search(r"encodes more than ([\d.]+) +times and decodes more than ([\d.]+) times .* `transformers`", text)
+    assert said
+    row = r"^\| `?encodec_24khz`?, 6 kbps \| transformers \| {} \|.*\*\*([\d.]+)\*\*"
+    for number, direction in zip(said.groups(), ("encode", "decode"), strict=True):
+        (measured,) = re.findall(row.format(direction), BENCHMARKS_PAGE, re.M)
+        assert float(measured) > float(number)
 
 
 def test_the_version_is_one() -> None:

@@ -4,6 +4,7 @@ not to be. Everything on the loopback interface."""
 import errno
 import hashlib
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,15 @@ def fetch(hub: LoopbackHub, folder: Path, file: WeightFile = PINNED, weights: st
 
 
 # ---- the hub
+
+
+def test_no_network_is_one_error_at_once_and_no_noise(tmp_path: Path) -> None:
+    with socket.socket() as bound:  # and not listening
+        bound.bind(("127.0.0.1", 0))
+        client = start_client(tmp_path, [PINNED], HF_ENDPOINT=f"http://127.0.0.1:{bound.getsockname()[1]}")
+        out, err = client.communicate(timeout=15)  # 23 s of waiting between attempts otherwise
+    assert err == ""
+    assert "Connection refused; try again while online" in out
 
 
 def test_file_is_fetched_verified_and_then_taken_from_the_cache_without_a_request(

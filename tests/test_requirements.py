@@ -11,7 +11,7 @@ import pytest
 from narrow import narrow
 
 import wavcodes
-from wavcodes import registry
+from wavcodes import pretrained, registry
 
 GUIDE = (Path(__file__).parents[1] / "docs" / "migrating.md").read_text()
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
@@ -42,8 +42,8 @@ def snippets(shared: Path) -> list[str]:
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], dict[str, Any]]:
     """Runs a snippet with random weights and what its text takes for granted; the names that it leaves behind."""
     weights = narrow(monkeypatch, tmp_path, *CODECS)
-    load = wavcodes.pretrained.load
-    monkeypatch.setattr(wavcodes.pretrained, "load", lambda name, _, threads: load(name, weights[name], threads))
+    load = pretrained.load
+    monkeypatch.setattr(pretrained, "load", lambda name, _, threads: load(name, weights[name], threads))
     rng = np.random.default_rng(0)
 
     def execute(source: str) -> dict[str, Any]:

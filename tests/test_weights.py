@@ -106,7 +106,7 @@ def test_missing_files_of_a_folder_are_named(tmp_path: Path) -> None:
 
 
 def test_unpublished_weights_must_be_passed(one: WeightFile) -> None:
-    with pytest.raises(ModelError, match="pass weights=FOLDER"):
+    with pytest.raises(ModelError, match="name a folder with it as the weights"):
         locate(make_spec([one]))
 
 

@@ -107,13 +107,13 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     _check_path(path)
     with _os_errors("write", path):
-        target = Path(os.path.realpath(path))
-        if target.is_dir():
+        if os.path.isdir(path):
             raise InputError(f"cannot write {path}: it is a folder; name a file")
-        if target.exists() and not target.is_file():
-            with open(target, "wb") as device:
+        if os.path.exists(path) and not os.path.isfile(path):
+            with open(path, "wb") as device:  # by this name: where /dev/stdout leads to, a pipe has none
                 yield device
             return
+        target = Path(os.path.realpath(path))
         temporary = target.with_name(f".wavcodes-{os.urandom(6).hex()}.part")
         try:  # before the file exists: an interruption may come as soon as it does
             # Opened under the final name, so that messages about this file name what the caller knows.

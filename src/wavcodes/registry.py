@@ -471,9 +471,11 @@ def checkpoint(name: str) -> Checkpoint:
         return entry
     import difflib
 
-    near = difflib.get_close_matches(key.replace("-", "_"), _BY_NAME, n=1, cutoff=0.4)
+    key = key.replace("-", "_")
+    near = [known for known in _BY_NAME if key and known.startswith(key)]
+    near = near or difflib.get_close_matches(key, _BY_NAME, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise InputError(f"expected the name of a codec, got {name!r}; {hint}There are: {', '.join(_BY_NAME)}")
+    raise InputError(f"expected the name of a codec, got {name!r}; {hint}there are: {', '.join(_BY_NAME)}")
 
 
 def family(name: str) -> tuple[CodecSpec, ...]:

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Sequence
 
 from .. import __version__
 
@@ -10,7 +11,33 @@ exit codes: 0 done, 1 some of several inputs failed, 2 wrong command line, 65 wr
 69 weights or a program not available, 70 a bug here or in such a program, 71 out of memory, 73 output exists or cannot
 be created, 74 disk full or I/O error, 77 no permission, 130 interrupted"""
 
+_FORMATS = "layout, where a suffix has several: ecdc, ecdc-crc32c, ecdc-hermes; snac, snac-v1"
+_LESS = "decode only this much of the payload; of Lyra's packets, whose size may be open, that size"
+_FORCE = "replace existing files; decode even with other weights than those that a file states"
 _LONGEST = 1e9  # seconds, about 30 years; rates times longer times leave the range of what can be counted
+
+
+class _Command(argparse.ArgumentParser):
+    """Takes names before, between and behind options; what it does not know, it tells with its own usage."""
+
+    _mixing = False
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """See `ArgumentParser`, whose parser of mixed arguments comes back here."""
+        if self._mixing:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True
+        try:
+            plain = "--" in (args or ())  # which the other parser loses
+            parse = super().parse_known_args if plain else self.parse_known_intermixed_args
+            found, rest = parse(args, namespace)
+        finally:
+            self._mixing = False
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return found, rest
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,17 +50,22 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"wavcodes {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top.set_defaults(default_codec=None)  # what the suffix and variables of compress and decompress mean
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Command)
 
-    encode = _command(commands, "encode", "audio files to files of codes (.nac)")
+    encode = _command(
+        commands, "encode", "audio files to files of codes (.nac)", "The suffix of a named output chooses the codec."
+    )
     _add_files(
         encode,
         "audio files, or - for standard input",
         "output: .nac, .ecdc, .snac, .dac, .lyra, or - for standard output",
     )
-    encode.add_argument("--codec", metavar="NAME", help="see wavcodes codecs (default: the one in the package)")
-    encode.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="payload in kbps (default: the codec's own)")
-    encode.add_argument("--format", metavar="NAME", help="layout, where the suffix of the output has several")
+    encode.add_argument("--codec", metavar="NAME", help="wavcodes codecs lists them (default: by the output's suffix)")
+    books = encode.add_mutually_exclusive_group()
+    books.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="payload in kbps (default: the codec's own)")
+    books.add_argument("--num-codebooks", type=codebooks, metavar="N", help="only the first N codebooks")
+    encode.add_argument("--format", metavar="NAME", help=_FORMATS)
     _add_lm(encode)
     _add_work(encode)
 
@@ -44,24 +76,40 @@ def parser() -> argparse.ArgumentParser:
         "output: .wav, .flac, .ogg, .opus, .mp3; with FFmpeg .m4a, .mp4, .aac, .mka; or - for a WAV on standard output",
     )
     decode.add_argument("--codec", metavar="NAME", help="codec of files that do not state theirs")
-    decode.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="decode only this much of the payload")
+    decode.add_argument("--bandwidth", type=kbps, metavar="KBPS", help=_LESS)
     decode.add_argument(
-        "--salvage", action="store_true", help="decode what is intact of damaged files; silence between"
+        "--salvage", action="store_true", help="decode what is intact of damaged .nac files; silence between"
     )
     _add_lm_weights(decode)
     _add_work(decode)
 
-    compress = _command(commands, "compress", "one audio file to a file whose name chooses the codec")
-    _add_pair(compress, "audio file, or - for standard input", "OUT: .ecdc .snac .dac .nac .lyra .lpcnet .nesc ...")
-    compress.add_argument("--codec", metavar="NAME", help="another codec that the file can hold; see wavcodes codecs")
+    compress = _command(
+        commands,
+        "compress",
+        "one audio file to a file whose name chooses the codec",
+        "Like encode for one file; other programs' codecs go, too, and the variables of docs/compress.md count.",
+    )
+    _add_pair(
+        compress,
+        "audio file, or - for standard input",
+        ".ecdc, .snac, .dac, .nac, .lyra, .lpcnet, .nesc, .semanticodec, .sac",
+    )
+    compress.add_argument("--codec", metavar="NAME", help="another that the file can hold; wavcodes codecs lists them")
     compress.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="payload in kbps")
-    compress.add_argument("--format", metavar="NAME", help="layout, where the suffix of the output has several")
+    compress.add_argument("--format", metavar="NAME", help=_FORMATS)
+    compress.set_defaults(num_codebooks=None)
     _add_lm(compress)
 
-    decompress = _command(commands, "decompress", "one compressed file to an audio file")
-    _add_pair(decompress, "compressed file", "audio file, of the formats that decode writes")
+    decompress = _command(
+        commands,
+        "decompress",
+        "one compressed file to an audio file",
+        "Like decode for one file; other programs' codecs go, too, and the variables of docs/compress.md count.",
+    )
+    _add_pair(decompress, "compressed file, or - for standard input", "audio file, of the formats that decode writes")
     decompress.add_argument("--codec", metavar="NAME", help="codec of a file that does not state its own")
-    decompress.set_defaults(bandwidth=None, salvage=False)
+    decompress.add_argument("--bandwidth", type=kbps, metavar="KBPS", help=_LESS)
+    decompress.set_defaults(salvage=False)
     _add_lm_weights(decompress)
 
     convert = _command(commands, "convert", "files of codes to another container, or to fewer codebooks")
@@ -74,7 +122,9 @@ def parser() -> argparse.ArgumentParser:
     fewer = convert.add_mutually_exclusive_group()
     fewer.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="keep only this much of the payload")
     fewer.add_argument("--num-codebooks", type=codebooks, metavar="N", help="keep only the first N codebooks")
-    convert.add_argument("--format", metavar="NAME", help="layout; it also gives the suffix of outputs without a name")
+    convert.add_argument(
+        "--format", metavar="NAME", help=f"{_FORMATS}; it also gives the suffix of outputs without a name"
+    )
     _add_lm_weights(convert)
 
     info = _command(commands, "info", "what the header of files of codes says")
@@ -94,9 +144,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, text: str
+    commands: "argparse._SubParsersAction[_Command]", name: str, text: str, more: str = ""
 ) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+    description = f"{text[0].upper()}{text[1:]}. {more}".rstrip()
+    command = commands.add_parser(name, help=text, description=description, allow_abbrev=False)
     command.add_argument("-q", "--quiet", action="count", default=0, help="no messages but errors; -qq: nothing at all")
     command.add_argument("-v", "--verbose", action="store_true", help="details, and tracebacks of errors")
     command.add_argument("--json", action="store_true", help="one JSON object per input on standard output")
@@ -107,13 +158,13 @@ def _add_files(command: argparse.ArgumentParser, inputs: str, output: str) -> No
     command.add_argument("inputs", nargs="+", metavar="FILE", help=f"{inputs}; of two, the second may be the output")
     command.add_argument("-o", "--output", metavar="OUT", help=f"{output} (default: beside the input)")
     command.add_argument("--output-dir", metavar="DIR", help="folder for the outputs; made if it is not there")
-    command.add_argument("-f", "--force", action="store_true", help="replace existing files; do it all the same")
+    command.add_argument("-f", "--force", action="store_true", help=_FORCE)
 
 
 def _add_pair(command: argparse.ArgumentParser, source: str, target: str) -> None:
     command.add_argument("inputs", nargs=1, metavar="IN", help=source)
     command.add_argument("output", metavar="OUT", help=target)
-    command.add_argument("-f", "--force", action="store_true", help="replace an existing file; do it all the same")
+    command.add_argument("-f", "--force", action="store_true", help=_FORCE)
     command.add_argument("--weights", metavar="PATH", help="file, folder or hub repository of the weights")
     command.add_argument("--threads", type=threads, metavar="N", help="the result is the same with any number")
     command.add_argument("--timeout", type=_limit, metavar="SECONDS", help="for each other program that does the work")

@@ -85,7 +85,7 @@ def _compress(job: Job, codec: LegacyCodec, suffix: str, arguments: Namespace, r
             num_samples = _write_pcm(reader, pcm, codec, report)
         with jobs.opened_target(job) as out:
             codec.compress(pcm, num_samples, out, scratch)
-    _tell(job, codec, num_samples / codec.sample_rate, time.monotonic() - began, arguments, report)
+    _tell(job, codec, num_samples / codec.sample_rate, time.monotonic() - began, report)
 
 
 def _write_pcm(reader: AudioReader, pcm: Path, codec: LegacyCodec, report: Report) -> int:
@@ -122,7 +122,7 @@ def _decompress(job: Job, codec: LegacyCodec, suffix: str, arguments: Namespace,
                 done += block.shape[1]
             if not done:
                 raise FormatError(f"{job.source_name}: expected audio to decode, but there is none in it")
-    _tell(job, codec, done / sound.sample_rate, time.monotonic() - began, arguments, report)
+    _tell(job, codec, done / sound.sample_rate, time.monotonic() - began, report)
 
 
 @contextmanager
@@ -133,8 +133,8 @@ def _scratch(arguments: Namespace) -> Iterator[Scratch]:
         yield Scratch(Path(folder), arguments.timeout)
 
 
-def _tell(job: Job, codec: LegacyCodec, duration: float, elapsed: float, arguments: Namespace, report: Report) -> None:
+def _tell(job: Job, codec: LegacyCodec, duration: float, elapsed: float, report: Report) -> None:
     written = os.path.getsize(job.target)
     report.summary(f"{job.source_name} -> {job.target_name}: {codec.name}, {duration:.2f} s, in {elapsed:.2f} s")
     record = {"input": job.source, "output": job.target, "codec": codec.name, "sample_rate": codec.sample_rate}
-    report.record({"command": arguments.command, **record, "duration": duration, "bytes": written, "elapsed": elapsed})
+    report.record({**record, "duration": duration, "bytes": written, "elapsed": elapsed})

@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import Any, BinaryIO
 
 from .. import registry
-from ..containers import FORMATS, SUFFIXES, Format, Header, Reader, Writer, dac, detect, format_of, start_writer
+from ..containers import FORMATS, SUFFIXES, Format, Header, Reader, Writer, dac, format_of, start_writer
 from ..containers.dac_layout import to_bytes
 from ..errors import InputError, UnsupportedError
 from ..files import write_all
@@ -23,7 +23,7 @@ def run(arguments: Namespace, report: Report) -> int:
     """Converts all inputs and gives the exit code."""
     target = _named(arguments.format)
     suffixes = SUFFIXES if target is None else (target.suffix, *SUFFIXES)
-    planned = jobs.plan(arguments, suffixes)
+    planned = jobs.plan(arguments, suffixes, as_inputs=True)
     return jobs.run(planned, lambda job: _convert(job, target, arguments, report), report)
 
 
@@ -39,15 +39,14 @@ def _convert(job: Job, target: Format | None, arguments: Namespace, report: Repo
     began = time.monotonic()
     suffix = jobs.check_target(job, SUFFIXES if target is None else (target.suffix,), arguments.force)
     target = format_of(f"codes{suffix}") if target is None else target
-    with jobs.opened_source(job) as file:
-        source, file = detect(file, job.source)
+    with sources.opened_codes(job) as (source, file):
         if source is target is dac.FORMAT:
             told = _copy_dac(job, file, arguments)
         else:
             told = _copy(job, sources.open_codes(source, file, arguments), target, arguments, report)
     if told["dropped"]:
         report.note(f"{job.source_name}: {job.target_name} has no place for {', '.join(told['dropped'])}")
-    facts.tell(report, arguments.command, job, told, time.monotonic() - began)
+    facts.tell(report, job, told, time.monotonic() - began)
 
 
 def _copy(job: Job, reader: Reader, target: Format, arguments: Namespace, report: Report) -> dict[str, Any]:

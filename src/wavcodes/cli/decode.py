@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..audio import SUFFIXES
 from ..containers import Header
 from ..errors import FormatError, InputError, IntegrityError
-from . import facts, jobs, sounds
+from . import facts, jobs, sounds, sources
 from .jobs import Job
 from .players import Models, Player, SalvagePlayer, open_player
 from .report import Report
@@ -34,8 +34,8 @@ def run(arguments: Namespace, report: Report) -> int:
 def _decode(job: Job, models: Models, arguments: Namespace, report: Report) -> None:
     began = time.monotonic()
     suffix = jobs.check_target(job, SUFFIXES, arguments.force)
-    with jobs.opened_source(job) as file:
-        player = open_player(file, job.source, arguments, models)
+    with sources.opened_codes(job) as (format, file):
+        player = open_player(format, file, arguments, models)
         header, rate = player.header, player.sample_rate
         _check(header, player.codec, job, arguments.force, report)
         num_codebooks = _num_codebooks(header, player.codec, arguments.bandwidth)
@@ -64,7 +64,7 @@ def _decode(job: Job, models: Models, arguments: Namespace, report: Report) -> N
         report.detail(f"{job.target_name}: {writer.clipped} samples beyond full scale were clipped")
     sound = {"sample_rate": rate, "channels": player.channels, "duration": done / rate, "clipped": writer.clipped}
     told = {**facts.of_header(header, done), **sound, **more}
-    facts.tell(report, arguments.command, job, told, time.monotonic() - began)
+    facts.tell(report, job, told, time.monotonic() - began)
 
 
 def _check(header: Header, codec: Codec, job: Job, force: bool, report: Report) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import registry
@@ -24,8 +25,10 @@ def run(arguments: Namespace, report: Report) -> int:
     """Encodes all inputs and gives the exit code."""
     planned = jobs.plan(arguments, SUFFIXES)
     try:
-        spec = registry.spec(registry.DEFAULT_CODEC if arguments.codec is None else arguments.codec)
-        num_codebooks = spec.resolve_codebooks(arguments.bandwidth)
+        suffix = Path(planned[0].target).suffix.lower()
+        default = arguments.default_codec or registry.FOR_SUFFIX.get(suffix, registry.DEFAULT_CODEC)
+        spec = registry.spec(default if arguments.codec is None else arguments.codec)
+        num_codebooks = spec.resolve_codebooks(arguments.bandwidth, arguments.num_codebooks)
     except InputError as error:
         raise CommandError(str(error)) from error
 
@@ -66,7 +69,7 @@ def _encode(job: Job, codec: Codec, num_codebooks: int, format: Format, argument
                 progress.update(done / reader.sample_rate)
             recorder.close()
     told = facts.of_header(header, num_samples) | {"channels": recorder.channels}
-    facts.tell(report, arguments.command, job, told, time.monotonic() - began)
+    facts.tell(report, job, told, time.monotonic() - began)
 
 
 def _format(suffix: str, name: str | None, model: LanguageModel | None) -> Format:

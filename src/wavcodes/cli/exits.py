@@ -2,7 +2,7 @@
 
 import errno
 
-from ..errors import CodecError, EngineError, InputError, ModelError, ResourceError
+from ..errors import CodecError, DownloadError, EngineError, InputError, ModelError, ResourceError
 from ..programs import MissingProgram
 
 OK = 0
@@ -27,6 +27,12 @@ class CommandError(InputError):
     def __init__(self, message: str, exit_code: int = USAGE) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def message(error: BaseException) -> str:
+    """What is said of an error: its text, which names nothing of Python, and the option that its advice means."""
+    text = str(error) or "not enough memory"
+    return f"{text}; --weights names such a folder" if isinstance(error, DownloadError) else text
 
 
 def exit_code(error: BaseException) -> int:

@@ -29,22 +29,18 @@ def of_header(header: Header, num_samples: int | None) -> dict[str, Any]:
     }
 
 
-def tell(report: Report, command: str, job: Job, facts: dict[str, Any], elapsed: float) -> None:
+def kbps(bandwidth: float) -> str:
+    """A bandwidth for people, who know 7.75195 as 7.75."""
+    return f"{bandwidth:.3g} kbps"
+
+
+def tell(report: Report, job: Job, facts: dict[str, Any], elapsed: float) -> None:
     """Says that a job is done; `elapsed` is in seconds."""
     written = None if job.target == STREAM else os.path.getsize(job.target)
     report.summary(
-        f"{job.source_name} -> {job.target_name}: {facts['codec']}, {facts['bandwidth']:g} kbps, "
+        f"{job.source_name} -> {job.target_name}: {facts['codec']}, {kbps(facts['bandwidth'])}, "
         f"{facts['duration']:.2f} s"
         + ("" if written is None else f", {size(written)}")
         + f", in {elapsed:.2f} s ({facts['duration'] / max(elapsed, 1e-9):.0f}x real time)"
     )
-    report.record(
-        {
-            "command": command,
-            "input": job.source,
-            "output": job.target,
-            **facts,
-            "bytes": written,
-            "elapsed": elapsed,
-        }
-    )
+    report.record({"input": job.source, "output": job.target, **facts, "bytes": written, "elapsed": elapsed})

@@ -38,19 +38,33 @@ class Job:
         return "standard output" if self.target == STREAM else self.target
 
 
-def plan(arguments: Namespace, suffixes: Sequence[str]) -> list[Job]:
+def plan(arguments: Namespace, suffixes: Sequence[str], *, as_inputs: bool = False) -> list[Job]:
     """The jobs of a command line.
+
+    Of two names, without `-o` and `--output-dir`, the second is the output if it is `-`, a device, or has the suffix of
+    one. If it exists and inputs have such suffixes too, it is uncertain, and so an error; so is a second name that
+    neither exists nor can be an output. All errors of names come before any work.
 
     Args:
         arguments: With `inputs`, `output`, `output_dir` and `json`.
         suffixes: Suffixes of possible outputs; the first is for inputs without a named output.
+        as_inputs: True if inputs have such suffixes, too.
 
     Raises:
-        CommandError: The outputs are contradictory.
+        CommandError: The outputs are contradictory, or it is not certain which they are.
     """
     inputs, output = list(arguments.inputs), arguments.output
-    if output is None and arguments.output_dir is None and len(inputs) == 2 and _is_output(inputs[1], suffixes):
-        output = inputs.pop()
+    if output is None and arguments.output_dir is None and len(inputs) == 2:
+        if _is_output(inputs[1], suffixes):
+            output = inputs.pop()
+            if as_inputs and Path(output).is_file():
+                raise CommandError(
+                    f"{output} exists, so it may be an input or the output; name an output with -o, or a folder for "
+                    "those of two inputs with --output-dir"
+                )
+        elif not os.path.exists(inputs[1]):
+            expected = f"an input that exists, or an output named {', '.join(suffixes)}"
+            raise CommandError(f"expected as the second name {expected}, got {inputs[1]}; check it")
     if output is not None and len(inputs) > 1:
         raise CommandError(f"-o names one output, got {len(inputs)} inputs; use --output-dir for several")
     if inputs.count(STREAM) > 1:
@@ -73,7 +87,8 @@ def plan(arguments: Namespace, suffixes: Sequence[str]) -> list[Job]:
 
 
 def _is_output(name: str, suffixes: Sequence[str]) -> bool:
-    return name == STREAM or Path(name).suffix.lower() in suffixes
+    path = Path(name)  # in /dev, a standard stream may be a file, too
+    return name == STREAM or path.suffix.lower() in suffixes or _is_device(path) or path.parent == Path("/dev")
 
 
 def _default_output(source: str, folder: str | None, suffix: str) -> str:
@@ -104,7 +119,7 @@ def run(jobs: Sequence[Job], work: Callable[[Job], None], report: Report) -> int
             code = exits.exit_code(error)
             if code == exits.BROKEN_PIPE:
                 raise
-            text = str(error) or "not enough memory"
+            text = exits.message(error)
             named = isinstance(error, CommandError) or job.source_name in text
             report.failure(text if named else f"{job.source_name}: {text}", error, code, job.source)
             failed.append((job, code))
@@ -122,7 +137,11 @@ def check_target(job: Job, suffixes: Sequence[str], force: bool) -> str:
     Raises:
         CommandError: It has another suffix, is the input, exists already and `force` is False, has no folder to be in,
             is a terminal, or is closed.
+        InputError: There is no such input.
     """
+    if job.source != STREAM and (os.path.isdir(job.source) or not os.path.exists(job.source)):
+        with opened_source(job):  # raises what is wrong with it, which explains what is wrong with the output
+            pass
     if job.target == STREAM:
         if streams.standard_output().isatty() and not force:
             raise CommandError("standard output is a terminal, which the result would garble; redirect it, or use -f")

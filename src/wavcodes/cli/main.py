@@ -35,7 +35,7 @@ def _main(argv: Sequence[str] | None) -> int:
         parsed = arguments.parser().parse_args(argv)
     except SystemExit as end:  # argparse has printed help or what is wrong
         return end.code if isinstance(end.code, int) else exits.USAGE
-    report = Report(parsed.quiet, parsed.verbose, parsed.json)
+    report = Report(parsed.command, parsed.quiet, parsed.verbose, parsed.json)
     try:
         with _termination_raises():
             return _run(parsed, report)
@@ -48,7 +48,7 @@ def _main(argv: Sequence[str] | None) -> int:
     except (CodecError, OSError, MemoryError) as error:
         code = exits.exit_code(error)
         if code != exits.BROKEN_PIPE:
-            report.failure(str(error) or "not enough memory", error, code)
+            report.failure(exits.message(error), error, code)
         return code
     except Exception as error:
         text = f"{type(error).__name__}: {error}. This is a bug in wavcodes: please report it with what -v prints"

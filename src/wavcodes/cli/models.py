@@ -18,9 +18,11 @@ def codecs(arguments: Namespace, report: Report) -> int:
     specs = [registry.spec(name) for name in registry.list_codecs()]
     if report.as_json:
         for spec in specs:
-            report.record({"command": "codecs", **_facts(spec)})
+            report.record(_facts(spec))
         return OK
-    rows: list[tuple[str, ...]] = [("CODEC", "HZ", "CH", "FRAMES/S", "KBPS", "DOWNLOAD", "LICENCE OF THE WEIGHTS")]
+    rows: list[tuple[str, ...]] = [
+        ("CODEC", "WHAT", "HZ", "CH", "FRAMES/S", "KBPS", "DOWNLOAD", "LICENCE OF THE WEIGHTS")
+    ]
     rows += map(_row, specs)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -57,9 +59,10 @@ def _row(spec: CodecSpec) -> tuple[str, ...]:
     count = _download(spec)
     return (
         spec.name,
+        spec.description + ("; the default" if spec.name == registry.DEFAULT_CODEC else ""),
         str(spec.sample_rate),
         str(spec.channels),
-        f"{spec.frame_rate:g}",
+        f"{round(spec.frame_rate, 2):g}",
         " ".join(f"{bandwidth:g}" for bandwidth in spec.bandwidths),
         "none" if count == 0 else "unknown size" if count is None else size(count),
         spec.weights.licence,
@@ -82,7 +85,7 @@ def _fetch(spec: CodecSpec, report: Report) -> None:
     files = locate(spec)
     if report.as_json:
         found = [{"path": str(file.path), "verified": file.verified} for file in files]
-        report.record({"command": "download", "codec": spec.name, "licence": spec.weights.licence, "files": found})
+        report.record({"codec": spec.name, "licence": spec.weights.licence, "files": found})
         return
     for file in files:
         state = "verified" if file.verified else "unverified: its SHA-256 is not known"

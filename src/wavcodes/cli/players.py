@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from ..containers import Header, Reader, Salvage, dac, detect, salvage
+from ..containers import Format, Header, Reader, Salvage, dac, nac, salvage
+from ..errors import InputError
 from . import pieces, sources
 from .pieces import Pieces
 
@@ -48,16 +49,19 @@ class Player(ABC):
         """Samples `start` to `stop` (None: the end) in consecutive pieces, from the first `num_codebooks` books."""
 
 
-def open_player(file: BinaryIO, name: str, arguments: Namespace, models: Models) -> Player:
-    """The player for an open file; `name` and the options say what it does not state.
+def open_player(format: Format, file: BinaryIO, arguments: Namespace, models: Models) -> Player:
+    """The player for an open file of that format; the options say what it does not state.
 
     Raises:
-        FormatError: The file is of no known format, or damaged.
+        FormatError: The file is damaged.
         InputError: The codec is not stated and the options do not say it, or it cannot be the right one.
     """
     if arguments.salvage:
-        return SalvagePlayer(salvage(file), models)
-    format, file = detect(file, name)
+        if format is not nac.FORMAT:
+            raise InputError(f"--salvage: expected a .nac file, got a {format.suffix}; no other can be salvaged")
+        found = salvage(file)
+        sources.check_codec(found.header.framing, arguments)
+        return SalvagePlayer(found, models)
     if format is dac.FORMAT:
         return _DacPlayer(dac.read(file), arguments, models)
     return _ReaderPlayer(sources.open_codes(format, file, arguments), models)

@@ -19,12 +19,14 @@ class Report:
     """The one place that prints.
 
     Args:
+        command: What runs; records name it.
         quiet: 1 leaves notes, summaries and progress out; 2 leaves errors out too.
         verbose: True adds details, and tracebacks to errors.
         as_json: True prints records, one JSON object a line.
     """
 
-    def __init__(self, quiet: int = 0, verbose: bool = False, as_json: bool = False) -> None:
+    def __init__(self, command: str, quiet: int = 0, verbose: bool = False, as_json: bool = False) -> None:
+        self.command = command
         self.quiet = quiet
         self.verbose = verbose
         self.as_json = as_json
@@ -76,7 +78,7 @@ class Report:
         if self.as_json:
             import json
 
-            self.result(json.dumps({"schema": SCHEMA, **fields}))
+            self.result(json.dumps({"schema": SCHEMA, "command": self.command, **fields}))
 
     def progress(self, name: str, total: float | None) -> "Progress":
         """A bar for work on `total` seconds of audio (None: unknown), if somebody watches."""

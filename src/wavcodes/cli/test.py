@@ -7,8 +7,7 @@ import time
 from argparse import Namespace
 from typing import Any, BinaryIO
 
-from ..containers import Format, dac, detect, nac, salvage
-from ..errors import CodecError, FormatError
+from ..containers import Format, dac
 from . import facts, jobs, sources
 from .jobs import STREAM, Job
 from .report import Report
@@ -22,22 +21,12 @@ def run(arguments: Namespace, report: Report) -> int:
 
 def _test(job: Job, arguments: Namespace, report: Report) -> None:
     began = time.monotonic()
-    with jobs.opened_source(job) as file:
-        start = file.tell() if file.seekable() else None
-        format, file = detect(file, job.source)
-        try:
-            if format is dac.FORMAT:
-                found = _whole_dac(file, arguments)
-            else:
-                found = _whole(job, format, file, arguments, report)
-        except FormatError as error:
-            if format is not nac.FORMAT or start is None:
-                raise
-            raise type(error)(f"{error}{_salvageable(file, start)}") from error
+    with sources.opened_codes(job) as (format, file):
+        found = _whole_dac(file, arguments) if format is dac.FORMAT else _whole(job, format, file, arguments, report)
     if report.as_json:
         length = None if job.source == STREAM else os.path.getsize(job.source)
         more = {"bytes": length, "elapsed": time.monotonic() - began}
-        report.record({"command": "test", "input": job.source, **found, **more})
+        report.record({"input": job.source, **found, **more})
     else:
         report.result(f"{job.source_name}: {_text(found)}")
 
@@ -66,22 +55,8 @@ def _whole_dac(file: BinaryIO, arguments: Namespace) -> dict[str, Any]:
     return {**found, "channels": content.channels, "checksums": content.checksums}
 
 
-def _salvageable(file: BinaryIO, start: int) -> str:
-    """What of a damaged `.nac` file can be saved, for the message of the damage."""
-    file.seek(start)
-    try:
-        found = salvage(file)
-    except CodecError:
-        return ""
-    saved = sum(codes.num_samples for _, codes in found.blocks)
-    if not saved:
-        return ""
-    lost = found.report().replace("\n", "; ")
-    return f"; wavcodes decode --salvage saves {found.header.time(saved):.3f} s of it ({lost})"
-
-
 def _text(found: dict[str, Any]) -> str:
-    bandwidth = "" if found["bandwidth"] is None else f", {found['bandwidth']:g} kbps"
+    bandwidth = "" if found["bandwidth"] is None else f", {facts.kbps(found['bandwidth'])}"
     checked = (
         f"{found['checksums']} verified" if found["checksums"] else "no checksum in it: only the layout is verified"
     )

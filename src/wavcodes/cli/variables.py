@@ -30,10 +30,7 @@ def fill(suffix: str, arguments: Namespace) -> None:
         arguments.threads = _variable("TORCH_THREADS", threads)
     if arguments.codec is not None:
         return
-    if suffix == ".snac":
-        _choose_snac(arguments)
-    else:
-        arguments.codec = registry.FOR_SUFFIX.get(suffix)
+    arguments.default_codec = _choose_snac(arguments) if suffix == ".snac" else registry.FOR_SUFFIX.get(suffix)
     if suffix == ".ecdc" and arguments.command == "compress" and arguments.bandwidth is None:
         arguments.bandwidth = _variable("ENCODEC_BITRATE", kbps) or _BITRATE
 
@@ -57,7 +54,7 @@ def scripts(suffix: str, variable: str, arguments: Namespace) -> LegacyCodec | N
     return helper("snac", rate, options, options, count)
 
 
-def _choose_snac(arguments: Namespace) -> None:
+def _choose_snac(arguments: Namespace) -> str:
     model, rate = _snac()
     spec = registry.published_in(model)
     if spec is None:  # weights of somebody's own, in the shape of those that were published for this rate
@@ -72,7 +69,7 @@ def _choose_snac(arguments: Namespace) -> None:
         raise CommandError(
             f"SNAC_SAMPLE_RATE: expected {spec.sample_rate}, the rate of SNAC_MODEL={model}, got {rate}; unset it"
         )
-    arguments.codec = spec.name
+    return spec.name
 
 
 def _snac() -> tuple[str, int | None]:

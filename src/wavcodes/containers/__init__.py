@@ -114,8 +114,9 @@ def detect(file: BinaryIO, name: str | os.PathLike[str] = "") -> tuple[Format, B
     try:
         return format_of(name), file
     except InputError as error:
+        what = f"that begins with {head[:8]!r}" if head else "that is empty"
         raise FormatError(
-            f"expected a file of codes ({', '.join(SUFFIXES)}), got {name or 'an input'} that begins with {head[:8]!r}"
+            f"expected a file of codes ({', '.join(SUFFIXES)}), got {name or 'an input'} {what}"
         ) from error
 
 

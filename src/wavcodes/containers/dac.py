@@ -69,8 +69,8 @@ class DacReader(WholeReader):
         content = read(file, hints.limits)
         if content.channels != 1:
             raise UnsupportedError(
-                f"this .dac file holds {content.channels} channels, each coded on its own; "
-                "wavcodes.containers.dac.read(file).clips(framing) gives the codes of each"
+                f"this .dac file holds {content.channels} channels, each coded on its own: that is not one clip; "
+                "decode it, or take the codes of each channel by itself"
             )
         (self._codes,) = content.clips(hints.framing)
         self.header = Header.of_codes(self._codes, weights_digest=content.weights_digest)

@@ -153,7 +153,7 @@ class DacFile:
         if not self.padded:
             raise UnsupportedError(
                 f"this file holds windows of {self.window_frames} frames that were coded without padding, and their "
-                "codes are not those of a clip; decode it with wavcodes.descript, and encode the sound again"
+                "codes are not those of a clip; decode it, and encode the sound again"
             )
         frames = self.codes.shape[2]
         wanted = self.samples_at(framing.sample_rate)

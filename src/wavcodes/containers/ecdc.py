@@ -70,8 +70,8 @@ class EcdcReader(Reader):
         if self._facts.lm and self._language_model is None:
             if self._load_language_model is None:
                 raise UnsupportedError(
-                    f"the codes are coded with the language model of {self._facts.framing.codec}; pass it: "
-                    "language_model=wavcodes.language_model (--lm-weights)"
+                    f"the codes are coded with the language model of {self._facts.framing.codec}; pass it as "
+                    "language_model (--lm-weights)"
                 )
             self._language_model = self._load_language_model(self._facts.framing.codec)
         self._rewind()

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from ..errors import LimitError
+from ..errors import InputError, LimitError
+from ..framing import whole_number
 
 _UNPACKED = 1 << 16  # bytes that compressed data may always become
 
@@ -25,11 +26,17 @@ class Limits:
     max_bytes: int = 1 << 30
     max_expansion: int = 100
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if whole_number(name, value) < 0:
+                raise InputError(f"expected {name} of 0 or more, got {value}; raise it")
+
     def check_samples(self, count: int) -> None:
         """Raises LimitError for a clip of so many samples, if that is too many."""
         if count > self.max_samples:
             raise LimitError(
-                f"expected a clip of at most {self.max_samples:,} samples, got {count:,}; {_advice('max_samples')}"
+                f"expected a clip of at most {self.max_samples:,} samples, got one of {count:,} or more; "
+                f"{_advice('max_samples')}"
             )
 
     def check_bytes(self, count: int) -> None:
@@ -56,4 +63,4 @@ DEFAULTS = Limits()
 
 
 def _advice(name: str) -> str:
-    return f"if you trust the file, read it with limits=wavcodes.Limits({name}=...) and a larger number"
+    return f"if you trust the file, read it with a larger limit {name}"

@@ -14,7 +14,7 @@ BLOCK_MARK = b"\xf5NAB"
 END_MARK = b"\xf5NAE"
 LAST_MARK = b"\xf5NAZ"
 
-ADVICE = "the file is damaged: fetch or copy it again, or take what is intact with wavcodes.containers.salvage"
+ADVICE = "the file is damaged: fetch or copy it again, or salvage what is intact"
 
 BLOCK = struct.Struct("<4sIIHBBI")
 SEGMENT = struct.Struct("<Hf")

@@ -41,10 +41,12 @@ class Salvage:
         """One line for each lost stretch, in seconds."""
         if not self.lost:
             return "nothing is lost"
-        time = self.header.time
+
+        def time(sample: int) -> str:  # frames extend beyond the clip, but nobody hears these samples
+            return f"{self.header.time(min(sample, self.header.num_samples or sample)):.3f} s"
+
         return "\n".join(
-            f"lost: {time(start):.3f} s to " + ("an unknown end" if stop is None else f"{time(stop):.3f} s")
-            for start, stop in self.lost
+            f"lost: {time(start)} to {'an unknown end' if stop is None else time(stop)}" for start, stop in self.lost
         )
 
 

@@ -89,7 +89,9 @@ def _pieces(url: str, size: int | None) -> Iterator[bytes]:
 
 
 def _failed(url: str, why: str) -> DownloadError:
-    return DownloadError(f"cannot fetch {url}: {why}; try again while online, or pass weights=FOLDER with the files")
+    return DownloadError(
+        f"cannot fetch {url}: {why}; try again while online, or name a folder with the files as the weights"
+    )
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
@@ -113,7 +115,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def _address(file: WeightFile) -> str:
     if file.url is None:
-        raise ModelError(f"{file.name} has no address; pass weights=FOLDER with the files")
+        raise ModelError(f"{file.name} has no address; name a folder with the files as the weights")
     if offline():
         raise _failed(file.url, "HF_HUB_OFFLINE forbids the network")
     mirror = os.environ.get("WAVCODES_MIRROR")

@@ -31,10 +31,13 @@ def fetch(
         DownloadError: The hub cannot be reached, refuses, or has no such file.
         ResourceError: The cache cannot be written.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
     folder = None if cache is None else Path(cache)
     try:
+        if again or try_to_load_from_cache(repo, name, cache_dir=folder, revision=revision) is None:
+            # Without a network this fails at once, where the other tries for half a minute, and tells its log.
+            get_hf_file_metadata(hf_hub_url(repo, name, revision=revision))
         return Path(hf_hub_download(repo, name, revision=revision, cache_dir=folder, force_download=again))
     except Exception as error:  # those of its HTTP library differ from version to version
         raise _translated(error, f"{name} of {repo}@{revision} for {codec}", codec) from error
@@ -48,7 +51,7 @@ def _translated(error: Exception, wanted: str, codec: str) -> CodecError:
         return ResourceError(f"cannot store {wanted}: {error.strerror or error}; {remedy}")
     remedy = f"try again while online (`wavcodes download {codec}` for the published weights)"
     if offline():
-        why = "it is not in the cache as it should be, and HF_HUB_OFFLINE forbids the network"
+        why = "it is not in the hub's cache, and HF_HUB_OFFLINE forbids the network"
     elif isinstance(error, errors.GatedRepoError):
         why, remedy = "its owner asks for consent", "accept the terms on the page of the repository and set HF_TOKEN"
     elif isinstance(error, errors.RepositoryNotFoundError):
@@ -61,4 +64,4 @@ def _translated(error: Exception, wanted: str, codec: str) -> CodecError:
     else:
         cause = error.__cause__ or error  # the hub's library wraps what happened in general advice
         why = (str(cause) or type(cause).__name__).strip().splitlines()[0]
-    return DownloadError(f"cannot fetch {wanted}: {why}; {remedy}, or pass weights=FOLDER with the files")
+    return DownloadError(f"cannot fetch {wanted}: {why}; {remedy}, or name a folder with the files as the weights")

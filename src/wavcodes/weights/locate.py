@@ -63,7 +63,10 @@ def _local(spec: CodecSpec, path: Path) -> list[Path]:
         return [path]
     missing = [name for name in names if not os.path.isfile(path / name)]
     if missing:
-        raise ModelError(f"expected {', '.join(names)} in {path} for {spec.name}; it lacks {', '.join(missing)}")
+        remedy = "name the folder, file or hub repository that has the weights"
+        raise ModelError(
+            f"expected the weights of {spec.name}, but the folder {path} lacks {', '.join(missing)}; {remedy}"
+        )
     return [path / name for name in names]
 
 
@@ -75,7 +78,9 @@ def _published(spec: CodecSpec, file: WeightFile, cache: str | os.PathLike[str] 
         return _fetched(file, lambda again: _cached(spec.name, file, again, cache))
     repo, revision = source.repo, source.revision
     if repo is None or revision is None:
-        raise ModelError(f"{file.name} of {spec.name} is not published for download; pass weights=FOLDER with it")
+        raise ModelError(
+            f"{file.name} of {spec.name} is not published for download; name a folder with it as the weights"
+        )
     return _fetched(file, lambda again: _checked(file, hub.fetch(spec.name, repo, revision, file.name, again, cache)))
 
 
@@ -97,7 +102,7 @@ def _fetched(file: WeightFile, fetch: Callable[[bool], Path]) -> Located:
         try:
             path = fetch(True)
         except IntegrityError as second:
-            raise ModelError(f"{second}, twice in a row; pass weights=FOLDER with the right files") from second
+            raise ModelError(f"{second}, twice in a row; name a folder with the right files as the weights") from second
         except ModelError as second:
             raise ModelError(f"{first}; {second}") from second
     return Located(path, verified=file.pinned)
