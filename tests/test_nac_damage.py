@@ -235,7 +235,8 @@ FULL = [(4, 1.0), (4, 2.0)]
         (dict(segments=[(3, 1.0), (5, 1.0)]), "no signal has segments"),
         (dict(segments=[(8, 1.0), (0, 1.0)]), "no signal has segments"),
         (dict(segments=[(65535, 1.0), (4, 1.0)]), "segments of 8 frames in all"),
-        (dict(segments=[(4, 1.0), (1, 1.0)], frames=5, samples=7, payload=bytes(4)), "cannot hold"),
+        (dict(segments=[(4, 1.0), (1, 1.0)], frames=5, samples=7, payload=bytes(4)), "no signal has segments"),
+        (dict(segments=[(1, 1.0)], frames=1, samples=3, payload=bytes(1)), "cannot hold"),
         *((dict(segments=[(4, 1.0), (4, scale)]), "one scale") for scale in (0.0, -1.0, np.nan, np.inf)),
     ],
 )

@@ -1,6 +1,5 @@
 """How codes stand for sound: frames, codebooks and segments, and every rule that follows from them."""
 
-import itertools
 import math
 import operator
 from dataclasses import dataclass, fields, replace
@@ -178,14 +177,15 @@ class Framing:
         if self.segment is None or short is None:
             return extent
         # A segment that is not full ends with the signal, and so says how long that can be.
-        ends = (k * self.segment.stride + frames * self.hop_length for k, frames in enumerate(segments))
-        signal = min(itertools.islice(ends, short, None))
-        if max(segments) > self.step_frames or self.segments(signal)[: len(segments)] != segments:
+        first = max(0, short - 1)  # the one before reaches into it
+        rest = segments[first:]
+        signal = min(k * self.segment.stride + rest[k] * self.hop_length for k in range(short - first, len(rest)))
+        if max(rest) > self.step_frames or self.segments(signal)[: len(rest)] != rest:
             raise InputError(
-                f"no signal has segments of {segments[max(0, short - 1) : short + 2]} frames one after the other: each "
-                f"has {self.step_frames} unless the signal ends in it"
+                f"no signal has segments of {rest[:3]} frames one after the other: each has {self.step_frames} "
+                "unless the signal ends in it"
             )
-        return min(extent, signal)
+        return min(extent, first * self.segment.stride + signal)
 
     def cover(self, start: float, stop: float) -> tuple[int, int]:
         """The samples with which the steps that cover the time from `start` to `stop` (seconds) begin and end.

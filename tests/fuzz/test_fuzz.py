@@ -183,7 +183,7 @@ def test_a_longer_clip_than_is_allowed(case: Case) -> None:
     for file in (io.BytesIO, Dribble):
         most = codes.extent
         assert open_reader(file(data), case.name, **hints, limits=Limits(most)).read() == codes  # type: ignore[arg-type]
-        with pytest.raises(LimitError, match=r"limits=wavcodes.Limits\(max_samples="):
+        with pytest.raises(LimitError, match="a larger limit max_samples"):
             open_reader(file(data), case.name, **hints, limits=Limits(codes.num_samples // 2)).read()  # type: ignore[arg-type]
 
 
@@ -195,7 +195,7 @@ def test_a_larger_file_than_is_allowed(name: str, tmp_path: Path) -> None:
     size = len(data) if name != "snac-zlib" else len(zlib.decompress(data))
     codes = wavcodes.read(path, limits=Limits(max_bytes=size))
     assert codes == wavcodes.read(path)
-    with pytest.raises(LimitError, match=r"limits=wavcodes.Limits\(max_"):
+    with pytest.raises(LimitError, match="a larger limit max_"):
         wavcodes.read(path, limits=Limits(max_bytes=size // 2))
 
 
