@@ -70,6 +70,16 @@ print(memory("VmRSS") - before, memory("VmHWM") - before)
 """
 
 
+def _most_packed(shape: tuple[int, ...]) -> float:
+    """Bytes that the engine may keep of a tensor; minimal filters (docs/engine.md) keep more than they were given."""
+    given = 4 * int(np.prod(shape))
+    if len(shape) != 3 or min(shape[:2]) < 32:
+        return given
+    taps = shape[2]
+    growth, limit = {3: (6 / 3, 16), 7: (14 / 7, 40)}.get(taps, (5 / 2, 32) if taps % 2 == 0 else (1, 0))
+    return given * growth if given * growth <= limit * 2**20 else given
+
+
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads Linux's /proc")
 @pytest.mark.parametrize(
     "name", [name if name == WIDE[0] else pytest.param(name, marks=pytest.mark.slow) for name in WIDE]
@@ -90,11 +100,13 @@ def test_a_half_takes_the_memory_of_its_weights_and_no_more_while_it_loads(name:
         added, peak = map(int, client.stdout.split())
         shapes = tensor_shapes(network, parts)
         needed = 4 * sum(int(np.prod(shape)) for shape in shapes.values())
+        most = sum(map(_most_packed, shapes.values()))
         largest = 4 * max(int(np.prod(shape)) for shape in tensor_shapes(network).values())
         print(
-            f"{name}, {parts}: {needed / 2**20:.0f} MiB of weights, {added / 2**20:.0f} added, peak {peak / 2**20:.0f}"
+            f"{name}, {parts}: {needed / 2**20:.0f} MiB of weights, at most {most / 2**20:.0f} packed, "
+            f"{added / 2**20:.0f} added, peak {peak / 2**20:.0f}"
         )
-        assert 0.9 * needed < added < 1.5 * needed  # minimal filters have more weights than they were given
+        assert 0.9 * needed < added < 1.1 * most
         assert peak < added + 3 * largest
         found[parts] = needed, added
     shared = found["encode"][0] + found["decode"][0] - found["both"][0]  # the books
