@@ -21,9 +21,9 @@ class Buffer {
     explicit Buffer(size_t n) : size_(n), data_(take(n)) {}
     T* data() const { return data_.get(); }
     size_t size() const { return size_; }
-    // At least n values; the contents are not kept.
+    // At least n values; the contents are not kept. It grows by more than is asked for, so that it soon stops growing.
     T* room(size_t n) {
-        if (n > size_) *this = Buffer(n);
+        if (n > size_) *this = Buffer(2 * n);
         return data();
     }
 

@@ -169,17 +169,20 @@ void Minimal::run(const float* x, ptrdiff_t row, int dilation, size_t position, 
             continue;
         }
         const size_t part = std::min(block - offset, count), values = part * columns_;
-        Floats inputs((block + reach) * row), outputs(block * columns_), added(output.add ? block * columns_ : 0);
-        std::fill_n(inputs.data(), inputs.size(), 0.0f);
-        std::copy_n(x + done * row, (part + reach - 1) * row + width_, inputs.data() + offset * row);
-        Matrix::Output whole{outputs.data(), columns_, nullptr, columns_, output.function};
+        thread_local Floats room;
+        const size_t input_values = (block + reach) * row, output_values = block * columns_;
+        float* inputs = room.room(input_values + 2 * output_values);
+        float *outputs = inputs + input_values, *added = outputs + output_values;
+        std::fill_n(inputs, input_values, 0.0f);
+        std::copy_n(x + done * row, (part + reach - 1) * row + width_, inputs + offset * row);
+        Matrix::Output whole{outputs, columns_, nullptr, columns_, output.function};
         if (output.add) {
-            std::fill_n(added.data(), added.size(), 0.0f);
-            std::copy_n(rest.add, values, added.data() + offset * columns_);
-            whole.add = added.data();
+            std::fill_n(added, output_values, 0.0f);
+            std::copy_n(rest.add, values, added + offset * columns_);
+            whole.add = added;
         }
-        apply({inputs.data(), row, dilation, dilation}, whole, threads);
-        std::copy_n(outputs.data() + offset * columns_, values, rest.out);
+        apply({inputs, row, dilation, dilation}, whole, threads);
+        std::copy_n(outputs + offset * columns_, values, rest.out);
         done += part;
     }
 }

@@ -176,10 +176,10 @@ void Quantizer::decode(const int32_t* codes, size_t rows, int num_codebooks, flo
         const size_t books = std::min(g.books.size(), size_t(num_codebooks) - done);
         if (books == 0) break;
         done += books;
-        Floats projected;
+        thread_local Floats sums, parts;
         float* sum = latent;
         if (g.out) {
-            sum = projected.room(rows * g.dim);
+            sum = sums.room(rows * g.dim);
             std::fill_n(sum, rows * g.dim, 0.0f);
         }
         for (size_t k = 0; k < books; k++) {
@@ -195,10 +195,10 @@ void Quantizer::decode(const int32_t* codes, size_t rows, int num_codebooks, flo
             codes += rows / book.stride;
         }
         if (g.out) {
-            Floats part(rows * dim_);
+            float* part = parts.room(rows * dim_);
             const Segment segment{sum, g.dim, g.dim};
-            g.out->apply({&segment, 1}, 0, int(rows), {part.data(), dim_}, threads);
-            for (size_t i = 0; i < rows * dim_; i++) latent[i] += part.data()[i];
+            g.out->apply({&segment, 1}, 0, int(rows), {part, dim_}, threads);
+            for (size_t i = 0; i < rows * dim_; i++) latent[i] += part[i];
         }
     }
 }

@@ -49,7 +49,8 @@ class Rows {
         if (kept + n <= capacity) {
             std::memmove(floats_.data(), row(0), kept * channels_ * sizeof(float));
         } else {
-            Floats larger(std::max(capacity + capacity / 2, kept + n) * channels_);
+            // What is kept differs from push to push: with room for twice as much, few pushes have to grow it.
+            Floats larger(2 * (kept + n) * channels_);
             if (kept) std::memcpy(larger.data(), row(0), kept * channels_ * sizeof(float));
             floats_ = std::move(larger);
         }
