@@ -49,6 +49,9 @@ static void activate(const float* x, float* y, size_t rows, int channels, const 
 // Weights of one pass over the rows: they stay in the first-level cache while the rows go by.
 static constexpr int pass_bytes = 24 << 10;
 static constexpr int max_pieces = 72;
+// With at most so many rows, most of a product's time its weights are on their way from memory: they are asked for
+// little by little, so that sums go on meanwhile.
+static constexpr int few_rows = 96;
 
 struct Pass {
     Segment pieces[max_pieces];
@@ -57,7 +60,8 @@ struct Pass {
     bool first, last;
 };
 
-template <int R, int N>
+// With few rows, each tile asks for its share of the weights of the next pass while it uses those of this one.
+template <int R, int N, bool Few>
 static inline void tile(const Product& p, const Pass& pass, int row, float* out, ptrdiff_t out_stride) {
     V acc[R][N];
     const float* start = pass.first ? p.bias : p.scratch + ptrdiff_t(row) * N * lanes;
@@ -67,6 +71,9 @@ static inline void tile(const Product& p, const Pass& pass, int row, float* out,
 #pragma GCC unroll 4
         for (int n = 0; n < N; n++) acc[r][n] = load(start + r * start_stride + n * lanes);
     const float* w = pass.weights;
+    const ptrdiff_t ahead = pass.next - pass.weights;
+    const int turns = p.rows > R ? p.rows / R : 1;
+    int turn = row / R + 1;
     for (int s = 0; s < pass.num_pieces; s++) {
         const Segment& piece = pass.pieces[s];
         const ptrdiff_t stride = piece.stride;
@@ -77,6 +84,11 @@ static inline void tile(const Product& p, const Pass& pass, int row, float* out,
             V weights[N];
 #pragma GCC unroll 4
             for (int n = 0; n < N; n++) weights[n] = load(w + n * lanes);
+            if constexpr (Few)
+                if (--turn == 0) {
+                    turn = turns;
+                    for (int j = 0; j < N * lanes; j += 16) prefetch_far(w + ahead + j);
+                }
 #pragma GCC unroll 16
             for (int r = 0; r < R; r++) {
                 V value = set1(x[r * stride]);
@@ -109,13 +121,15 @@ static void finish(const Product& p, int row, int rows, const float* x, ptrdiff_
     }
 }
 
-template <int R, int N>
+template <int R, int N, bool Few>
 static inline void tiles(const Product& p, const Pass& pass, int& row) {
     const bool whole = p.width == N * lanes;
     for (; row + R <= p.rows; row += R) {
-        // A share of the weights of the next pass, which follow those of this one.
-        constexpr int line = 16, lines = pass_bytes / int(sizeof(float)) / line;
-        for (int i = lines * row / p.rows; i < lines * (row + R) / p.rows; i++) prefetch_far(pass.next + i * line);
+        if constexpr (!Few) {
+            // A share of the weights of the next pass, which follow those of this one.
+            constexpr int line = 16, lines = pass_bytes / int(sizeof(float)) / line;
+            for (int i = lines * row / p.rows; i < lines * (row + R) / p.rows; i++) prefetch_far(pass.next + i * line);
+        }
         // What is read and written at the end of this tile.
         if (pass.last)
             for (int r = 0; r < R; r++)
@@ -124,27 +138,35 @@ static inline void tiles(const Product& p, const Pass& pass, int& row) {
                     if (p.add) prefetch(p.add + (row + r) * p.add_stride + j);
                 }
         if (!pass.last) {
-            tile<R, N>(p, pass, row, p.scratch + ptrdiff_t(row) * N * lanes, N * lanes);
+            tile<R, N, Few>(p, pass, row, p.scratch + ptrdiff_t(row) * N * lanes, N * lanes);
         } else if (whole) {
             float* out = p.out + row * p.out_stride;
-            tile<R, N>(p, pass, row, out, p.out_stride);
+            tile<R, N, Few>(p, pass, row, out, p.out_stride);
             if (p.add || p.function.act != Act::none) finish(p, row, R, out, p.out_stride);
         } else {
             float buffer[R * N * lanes];
-            tile<R, N>(p, pass, row, buffer, N * lanes);
+            tile<R, N, Few>(p, pass, row, buffer, N * lanes);
             finish(p, row, R, buffer, N * lanes);
         }
     }
 }
 
-template <int N>
-static void run_pass(const Product& p, const Pass& pass) {
+template <int N, bool Few>
+static void run_rows(const Product& p, const Pass& pass) {
     constexpr int R = V::max_vectors == 4 ? (N == 4 ? 6 : N == 3 ? 8 : N == 2 ? 12 : 16) : (N == 2 ? 6 : 12);
     int row = 0;
-    tiles<R, N>(p, pass, row);
-    tiles<R / 2, N>(p, pass, row);
-    if constexpr (R / 4 > 1) tiles<R / 4, N>(p, pass, row);
-    tiles<1, N>(p, pass, row);
+    tiles<R, N, Few>(p, pass, row);
+    tiles<R / 2, N, Few>(p, pass, row);
+    if constexpr (R / 4 > 1) tiles<R / 4, N, Few>(p, pass, row);
+    tiles<1, N, Few>(p, pass, row);
+}
+
+template <int N>
+static void run_pass(const Product& p, const Pass& pass) {
+    if (p.rows <= few_rows)
+        run_rows<N, true>(p, pass);
+    else
+        run_rows<N, false>(p, pass);
 }
 
 template <int N>
