@@ -1,9 +1,9 @@
 """Encodes and decodes long signals with every codec as streams, and prints Markdown: memory and time.
 
-    python bench/long.py [-o docs/long-audio.md] [--minutes 1 30] [--threads 1] [--codec NAME]...
+    python bench/long.py [-o docs/long-audio.md] [--minutes 1 60] [--threads 1] [--codec NAME]...
 
 Random weights, but for Lyra, whose real ones have to be in $WAVCODES_SHARED or ../shared: it is left out without them.
-One process per codec. All codecs take about three hours for 30 minutes of audio.
+One process per codec. All codecs take about six hours for 60 minutes of audio.
 """
 
 import argparse
@@ -22,7 +22,7 @@ LYRA = Path(os.environ.get("WAVCODES_SHARED", ROOT.parent / "shared")) / "weight
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("-o", "--output", type=Path, help="file to write the table to")
-    parser.add_argument("--minutes", type=float, nargs=2, default=[1, 30], help="short and long signal (default 1 30)")
+    parser.add_argument("--minutes", type=float, nargs=2, default=[1, 60], help="short and long signal (default 1 60)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the engine (default 1)")
     parser.add_argument("--codec", action="append", help="only this one; may be given several times")
     arguments = parser.parse_args()
