@@ -214,7 +214,7 @@ NB_MODULE(_core, m) {
                     s.add(std::make_unique<Conv>(s.kernels, shape, s.together(), w, b));
             },
             "weight"_a, "bias"_a.none(), "stride"_a, "dilation"_a, "groups"_a, "left"_a, "right"_a, "padding"_a,
-            "complete"_a)
+            "complete"_a, nb::call_guard<WithoutGil>())
         .def(
             "conv_transpose1d",
             [](Sequence& s, const Input& weight, const MaybeInput& bias, int stride, int groups, int trim_left, int trim_right) {
@@ -226,7 +226,7 @@ NB_MODULE(_core, m) {
                 s.add(std::make_unique<ConvTranspose>(s.kernels, in, out, kernel, stride, groups, trim_left, trim_right,
                                                       s.together(), Tensor{weight.data()}, tensor(bias, {size_t(out)})));
             },
-            "weight"_a, "bias"_a.none(), "stride"_a, "groups"_a, "trim_left"_a, "trim_right"_a)
+            "weight"_a, "bias"_a.none(), "stride"_a, "groups"_a, "trim_left"_a, "trim_right"_a, nb::call_guard<WithoutGil>())
         .def(
             "activation", [](Sequence& s, const std::string& name, float slope) { s.add_activation({act_of(name), slope}); },
             "name"_a, "slope"_a = 0.0f)
@@ -270,7 +270,7 @@ NB_MODULE(_core, m) {
                                                        tensor(norm_bias, {n}), tensor(qkv, {3 * n, n}),
                                                        tensor(out, {n, n})));
             },
-            "heads"_a, "window"_a, "norm_weight"_a, "norm_bias"_a, "qkv"_a, "out"_a)
+            "heads"_a, "window"_a, "norm_weight"_a, "norm_bias"_a, "qkv"_a, "out"_a, nb::call_guard<WithoutGil>())
         .def(
             "transformer_layer",
             [](Sequence& s, int heads, int context, float eps, const std::vector<Input>& norms, const Input& qkv,
@@ -284,7 +284,7 @@ NB_MODULE(_core, m) {
                                                         tensor(linear1, {hidden, n}), tensor(linear2, {n, hidden})};
                 s.add(std::make_unique<TransformerLayer>(s.kernels, int(n), heads, int(hidden), context, eps, weights));
             },
-            "heads"_a, "context"_a, "eps"_a, "norms"_a, "qkv"_a, "out"_a, "linear1"_a, "linear2"_a)
+            "heads"_a, "context"_a, "eps"_a, "norms"_a, "qkv"_a, "out"_a, "linear1"_a, "linear2"_a, nb::call_guard<WithoutGil>())
         .def(
             "lstm",
             [](Sequence& s, const std::vector<std::vector<Input>>& layers) {
@@ -297,7 +297,7 @@ NB_MODULE(_core, m) {
                 }
                 s.add(std::make_unique<Lstm>(s.kernels, int(n), weights));
             },
-            "layers"_a)
+            "layers"_a, nb::call_guard<WithoutGil>())
         .def(
             "residual",
             [](Sequence& s, Sequence& body, const LastConv& last, const MaybeInput& shortcut,
@@ -311,7 +311,7 @@ NB_MODULE(_core, m) {
                                                    tensor(shortcut_bias, {out}), shortcut ? int(in) : 0);
                 s.add(std::make_unique<Residual>(std::make_unique<Sequence>(std::move(body)), std::move(conv)));
             },
-            "body"_a, "last"_a, "shortcut"_a.none(), "shortcut_bias"_a.none())
+            "body"_a, "last"_a, "shortcut"_a.none(), "shortcut_bias"_a.none(), nb::call_guard<WithoutGil>())
         .def(
             "pad_end",
             [](Sequence& s, size_t multiple, size_t extra) {
@@ -361,13 +361,13 @@ NB_MODULE(_core, m) {
                 const size_t dim = q.dim(), width = in_weight.shape(0);
                 q.add_group(int(width), tensor(in_weight, {width, dim}).data, tensor(out_weight, {dim, width}).data);
             },
-            "in_weight"_a, "out_weight"_a)
+            "in_weight"_a, "out_weight"_a, nb::call_guard<WithoutGil>())
         .def(
             "add_euclidean",
             [](Quantizer& q, const Input& codebook) {
                 q.add_euclidean(tensor(codebook, {size_t(q.size()), size_t(q.group_dim())}).data);
             },
-            "codebook"_a)
+            "codebook"_a, nb::call_guard<WithoutGil>())
         .def(
             "add_cosine",
             [](Quantizer& q, int stride, const Input& in_weight, const Input& in_bias, const Input& out_weight,
@@ -378,7 +378,7 @@ NB_MODULE(_core, m) {
                              tensor(out_weight, {dim, width}).data, tensor(out_bias, {dim}).data,
                              tensor(codebook, {size_t(q.size()), width}).data);
             },
-            "stride"_a, "in_weight"_a, "in_bias"_a, "out_weight"_a, "out_bias"_a, "codebook"_a)
+            "stride"_a, "in_weight"_a, "in_bias"_a, "out_weight"_a, "out_bias"_a, "codebook"_a, nb::call_guard<WithoutGil>())
         .def(
             "encode",
             [](const Quantizer& q, const Input& latent, int num_codebooks, int threads) {

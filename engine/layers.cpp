@@ -78,12 +78,13 @@ Conv::Conv(const Kernels& kernels, const ConvShape& shape, const Minimal::Plan& 
     const int own = kernel * in;
     std::vector<ColumnRange> ranges;
     for (int g = 0; g < shape.groups; g++) ranges.push_back({g * out, out, g * in});
-    auto value = [&](int i, int j) {
-        return i < own ? weight.data[(size_t(j) * in + i % in) * kernel + i / in]
-                       : shortcut.data[size_t(j) * shortcut_channels + i - own];
+    auto values = [&](int i, int first, int count, float* to) {
+        const float* from = i < own ? weight.data + i % in * kernel + i / in : shortcut.data + i - own;
+        const size_t step = i < own ? size_t(own) : shortcut_channels;
+        for (int j = 0; j < count; j++) to[j] = from[(first + j) * step];
     };
     auto start = [&](int j) { return bias_at(bias, j) + bias_at(shortcut_bias, j); };
-    filter_ = std::make_unique<Filter>(kernels, window_of(shape), plan, shortcut_channels, ranges, value, start);
+    filter_ = std::make_unique<Filter>(kernels, window_of(shape), plan, shortcut_channels, ranges, values, start);
     batch = batch_rows(*filter_);
     limit = std::max({batch, piece_rows(std::max(shape.out, shape.in * shape.stride)), filter_->block()});
 
@@ -96,7 +97,7 @@ Conv::Conv(const Kernels& kernels, const ConvShape& shape, const Minimal::Plan& 
             kernels, (kernel + factor - 1) * in, std::vector<ColumnRange>{{0, factor * out, 0}},
             [&](int i, int j) {
                 const int tap = i / in - j / out;
-                return tap < 0 || tap >= kernel ? 0.0f : value(tap * in + i % in, j % out);
+                return tap < 0 || tap >= kernel ? 0.0f : weight.data[(size_t(j % out) * in + i % in) * kernel + tap];
             },
             [&](int j) { return start(j % out); });
     }
@@ -186,16 +187,33 @@ ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel
     else
         for (int j = 0; j < stride; j++)
             for (int g = 0; g < groups; g++) ranges.push_back({j * out + g * out_group, out_group, g * in_group});
-    auto value = [&](int i, int column) {
-        const int oc = column % out, tap = taps_ - 1 - i / in_group, k = tap * stride + column / out;
-        const int ic = oc / out_group * in_group + i % in_group;
-        return k < kernel ? weight.data[(size_t(ic) * out_group + oc % out_group) * kernel + k] : 0.0f;
+    // (in, kernel, out / groups): what stands side by side in `weight` belongs to columns far apart.
+    const Pages<float> turned(size_t(in) * kernel * out_group);
+    for (int ic = 0; ic < in; ic++) {
+        const size_t begin = size_t(ic) * kernel * out_group;
+        for (int k = 0; k < kernel; k++)
+            for (int oc = 0; oc < out_group; oc++)
+                turned.data()[begin + k * out_group + oc] = weight.data[begin + oc * kernel + k];
+    }
+    // All columns from `first` on are of one group.
+    auto values = [&](int i, int first, int count, float* to) {
+        const int ic = first % out / out_group * in_group + i % in_group;
+        int k = (taps_ - 1 - i / in_group) * stride + first / out;
+        for (int oc = first % out_group; count > 0; oc = 0, k++) {
+            const int run = std::min(count, out_group - oc);
+            if (k < kernel)
+                std::copy_n(turned.data() + (size_t(ic) * kernel + k) * out_group + oc, run, to);
+            else
+                std::fill_n(to, run, 0.0f);
+            to += run;
+            count -= run;
+        }
     };
     const Window window{taps_, in_group, in, in};
     const size_t rows = trim_left > 0 ? any_number : together;
     Minimal::Plan plan = groups == 1 ? Filter::plan(window, stride * out, rows) : Minimal::Plan{};
     if (Filter::added_taps(window, plan)) plan = {};  // there is no more in front than the taps need
-    filter_ = std::make_unique<Filter>(kernels, window, plan, 0, ranges, value,
+    filter_ = std::make_unique<Filter>(kernels, window, plan, 0, ranges, values,
                                        [&](int column) { return bias_at(bias, column % out); });
     batch = batch_rows(*filter_);
     limit = std::max({batch, piece_rows(size_t(stride) * out), filter_->block()});

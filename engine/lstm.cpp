@@ -23,7 +23,8 @@ Floats zeros(size_t n) {
 
 // The integer nearest to x whose lowest byte is `low`.
 int32_t rounded(double x, int32_t low) {
-    const double steps = std::nearbyint((x - low) / 256);
+    constexpr double whole = 0x1.8p52;  // a sum with it has no fraction: rounds as nearbyint does, without a call
+    const double steps = (x - low) / 256 + whole - whole;
     return int32_t(std::clamp(steps, -8388608.0, 8388607.0)) * 256 + low;
 }
 
@@ -31,25 +32,26 @@ int32_t rounded(double x, int32_t low) {
 
 Lstm::Recurrent::Recurrent(const Kernels& kernels, int channels, int columns, const Values& values)
     : weights(size_t(columns) / 4 * 3 * channels), scales(columns) {
-    std::vector<float> row(columns), most(columns);
-    for (int i = 0; i < channels; i++) {
-        values(i, 0, columns, row.data());
-        for (int column = 0; column < columns; column++) most[column] = std::max(most[column], std::fabs(row[column]));
-    }
-    std::vector<double> units(columns);  // integers to one
-    for (int column = 0; column < columns; column++) {
-        int exponent;
-        std::frexp(most[column], &exponent);
-        exponent = std::max(exponent, -90);  // so that the scale is a normal number
-        units[column] = std::ldexp(1.0, 31 - exponent);
-        scales.data()[column] = std::ldexp(1.0f, exponent - 31);
-    }
-    const int lanes = kernels.lanes;
+    const int lanes = kernels.lanes, width = 8 * lanes;
+    std::vector<float> row(width), most(width);
+    std::vector<double> units(width);  // integers to one
     int32_t* out = weights.data();
-    for (int block = 0; block < columns; block += 8 * lanes)
+    for (int block = 0; block < columns; block += width) {
+        std::fill(most.begin(), most.end(), 0.0f);
         for (int i = 0; i < channels; i++) {
-            values(i, block, 8 * lanes, row.data() + block);
-            for (int group = block; group < block + 8 * lanes; group += 4 * lanes, out += 3 * lanes)
+            values(i, block, width, row.data());
+            for (int column = 0; column < width; column++) most[column] = std::max(most[column], std::fabs(row[column]));
+        }
+        for (int column = 0; column < width; column++) {
+            int exponent;
+            std::frexp(most[column], &exponent);
+            exponent = std::max(exponent, -90);  // so that the scale is a normal number
+            units[column] = std::ldexp(1.0, 31 - exponent);
+            scales.data()[block + column] = std::ldexp(1.0f, exponent - 31);
+        }
+        for (int i = 0; i < channels; i++) {
+            values(i, block, width, row.data());
+            for (int group = 0; group < width; group += 4 * lanes, out += 3 * lanes)
                 for (int lane = 0; lane < lanes; lane++) {
                     auto scaled = [&](int n) {
                         const int column = group + n * lanes + lane;
@@ -60,6 +62,7 @@ Lstm::Recurrent::Recurrent(const Kernels& kernels, int channels, int columns, co
                         out[n * lanes + lane] = rounded(scaled(n), int32_t(fourth >> (24 - 8 * n) & 0xff));
                 }
         }
+    }
 }
 
 // Columns stand as [lanes of units][gate][unit]; a block of the kernel holds two of the first.
@@ -70,25 +73,24 @@ Lstm::Lstm(const Kernels& kernels, int channels, const std::vector<Weights>& lay
       blocks_((channels + width_ - 1) / width_) {
     const int columns = blocks_ * 4 * width_;
     // Row of PyTorch's weights that a column stands for, or -1 for a unit that only fills up the last block.
-    auto source = [&](int column) {
+    std::vector<int> sources(columns);
+    for (int column = 0; column < columns; column++) {
         const int lanes = width_ / 2, unit = column / (4 * lanes) * lanes + column % lanes, gate = column / lanes % 4;
-        return unit < channels ? gate * channels + unit : -1;
-    };
+        sources[column] = unit < channels ? gate * channels + unit : -1;
+    }
     for (const Weights& w : layers) {
+        auto values = [&](const float* weight) {
+            return [&sources, channels, weight](int i, int column) {
+                const int row = sources[column];
+                return row < 0 ? 0.0f : weight[size_t(row) * channels + i];
+            };
+        };
         input_.push_back(std::make_unique<Matrix>(
-            kernels, channels, std::vector<ColumnRange>{{0, columns, 0}},
-            [&](int i, int column) {
-                const int row = source(column);
-                return row < 0 ? 0.0f : w.input.data[size_t(row) * channels + i];
-            },
-            [&](int column) {
-                const int row = source(column);
+            kernels, channels, std::vector<ColumnRange>{{0, columns, 0}}, values(w.input.data), [&](int column) {
+                const int row = sources[column];
                 return row < 0 ? 0.0f : w.input_bias.data[row] + w.hidden_bias.data[row] + 0.0f;
             }));
-        hidden_.emplace_back(kernels, channels, columns, [&](int i, int column) {
-            const int row = source(column);
-            return row < 0 ? 0.0f : w.hidden.data[size_t(row) * channels + i];
-        });
+        hidden_.emplace_back(kernels, channels, columns, values(w.hidden.data));
     }
     batch = limit = steps_per_batch;
 }

@@ -82,6 +82,16 @@ std::vector<float> flat(const Table& table) {
     return values;
 }
 
+// Sums over the rows of `given`. Compilers make vectors of it for a number of rows that they know.
+template <int rows>
+void combine(const double* factors, const float* given, int count, float* out) {
+    for (int j = 0; j < count; j++) {
+        double sum = 0;
+        for (int k = 0; k < rows; k++) sum += factors[k] * given[k * count + j];
+        out[j] = float(sum);
+    }
+}
+
 }  // namespace
 
 Minimal::Plan Minimal::plan(int taps, int width, int columns) {
@@ -140,15 +150,16 @@ std::vector<float> Minimal::transformed(const Values& values, const std::vector<
                                         const Columns& panel) const {
     const int taps = plan_.taps, count = panel.count, rows = plan_.groups * width_;
     std::vector<float> out(size_t(points_) * rows * count), given(size_t(taps) * count);
-    std::vector<double> sums(count);
     for (int row = 0; row < rows; row++) {
         for (int k = 0; k < taps; k++)
             values((row / width_ * taps + k) * width_ + row % width_, panel.first, count, given.data() + k * count);
         for (int i = 0; i < points_; i++) {
-            std::fill(sums.begin(), sums.end(), 0.0);
-            for (int k = 0; k < taps; k++)
-                for (int j = 0; j < count; j++) sums[j] += factors[i][k] * given[k * count + j];
-            std::copy(sums.begin(), sums.end(), out.data() + (size_t(i) * rows + row) * count);
+            float* to = out.data() + (size_t(i) * rows + row) * count;
+            switch (taps) {
+                case 2: combine<2>(factors[i].data(), given.data(), count, to); break;
+                case 3: combine<3>(factors[i].data(), given.data(), count, to); break;
+                default: combine<4>(factors[i].data(), given.data(), count, to);
+            }
         }
     }
     return out;
