@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from .audio import resample, to_mono
 from .codec import Codec, load
 from .codes import Codes
-from .containers import Limits, read, write
 from .errors import (
     CodecError,
     DownloadError,
@@ -31,6 +30,7 @@ from .spec import CodecSpec
 from .streaming import StreamDecoder, StreamEncoder
 
 if TYPE_CHECKING:
+    from .containers import Limits, read, write
     from .lm import language_model
     from .pretrained import DAC, SNAC, EnCodec, Mimi
     from .provider import CodecProvider
@@ -40,6 +40,7 @@ __version__ = "0.1.0"
 
 # What few programs need is imported when it is asked for, so that all others start sooner.
 _LATER = {
+    **dict.fromkeys(("Limits", "read", "write"), "containers"),
     **dict.fromkeys(("DAC", "SNAC", "EnCodec", "Mimi"), "pretrained"),
     "language_model": "lm",
     "CodecProvider": "provider",

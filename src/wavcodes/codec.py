@@ -37,7 +37,8 @@ def load(
         name: One of `list_codecs()`.
         weights: Where its weights are, if not where the registry says: a file, a folder, or a hub repository
             (`owner/name` or `owner/name@revision`).
-        threads: Default for all calls; every core that this process may use if left out. The results are the same.
+        threads: To load it, and the default for all calls; every core that this process may use if left out. The
+            results are the same.
         parts: "encode" or "decode" loads one half of the codec, in about half the memory.
 
     Raises:
@@ -69,12 +70,16 @@ class Codec:
         self.threads = resolve_threads(threads)
         network = checkpoint.network()
         paths = tuple(located.path for located in weights.locate(self.spec, source))
-        with giving_back():  # what the tensors take one after the other
-            tensors = weights.check(
+        from concurrent.futures import ThreadPoolExecutor  # here, because many programs never load a codec
+
+        with giving_back(), ThreadPoolExecutor(self.threads) as pool:  # what the tensors take one after the other
+            # What is not finite is found by who packs it or hashes it: weights are read twice, not three times.
+            tensors = weights.fit(
                 checkpoint.tensors(paths), graph.tensor_shapes(network), ", ".join(path.name for path in paths)
             )
-            self.weights_digest = weights.digest(tensors)
-            self._engine = Engine(network, tensors, parts)
+            digest = pool.submit(weights.digest, tensors)
+            self._engine = Engine(network, tensors, parts, pool)
+            self.weights_digest = digest.result()
         self._encoder_delay, self._decoder_delay = delays(self._engine, self.spec.framing())
 
     def __repr__(self) -> str:

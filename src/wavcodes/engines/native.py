@@ -8,8 +8,8 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import singledispatch
-from typing import Any, ParamSpec, TypeVar
+from functools import partial, singledispatch
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from .. import _core, graph
 from ..errors import EngineError, InputError, ResourceError, UnsupportedError
 from ..framing import whole_number
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 Rows = NDArray[np.float32]
 Tensors = Mapping[str, NDArray[np.float32]]
@@ -63,16 +66,24 @@ class Engine:
         network: The graph.
         tensors: All tensors that `graph.tensor_shapes(network, parts)` names, float32.
         parts: Which halves of the network to hold.
+        pool: Whose threads pack the weights; the calling one if left out.
     """
 
-    def __init__(self, network: graph.Network, tensors: Tensors, parts: graph.Parts = "both") -> None:
-        name = isa()
+    def __init__(
+        self, network: graph.Network, tensors: Tensors, parts: graph.Parts = "both", pool: "Executor | None" = None
+    ) -> None:
+        def start(build: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Callable[[], Result]:
+            return pool.submit(build, *args, **kwargs).result if pool else partial(build, *args, **kwargs)
+
+        name, samples = isa(), _samples_of_a_row(network.encoder)
+        # The decoder is what a digest, in order of names, begins with: not at the same time.
+        encoder = None if parts == "decode" else start(_sequence, name, network.encoder, tensors, samples)
+        decoder = None if parts == "encode" else start(_sequence, name, network.decoder, tensors, 1)
+        quantizer = start(_quantizer, name, network.quantizer, tensors)
         self.parts = parts
-        self._encoder = (
-            None if parts == "decode" else _sequence(name, network.encoder, tensors, _samples_of_a_row(network.encoder))
-        )
-        self._decoder = None if parts == "encode" else _sequence(name, network.decoder, tensors, 1)
-        self._quantizer = _quantizer(name, network.quantizer, tensors)
+        self._decoder = decoder and decoder()
+        self._encoder = encoder and encoder()
+        self._quantizer = quantizer()
         self._strides = network.quantizer.strides
 
     def encoder(self) -> "Stream":

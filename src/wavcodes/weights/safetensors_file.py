@@ -1,6 +1,7 @@
 """Safetensors files as numpy has them."""
 
 import math
+import mmap
 import os
 import struct
 from functools import partial
@@ -23,7 +24,7 @@ _NUMPY_TYPES = {
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> Tensors:
-    """All tensors of a safetensors file, each read when it is used; float16 and bfloat16 come as float32, exactly.
+    """All tensors of a safetensors file, each mapped while it is used; float16 and bfloat16 come as float32, exactly.
 
     Raises:
         FormatError: The file is not safetensors, is damaged, or holds a type that numpy lacks.
@@ -34,7 +35,7 @@ def read_safetensors(path: str | os.PathLike[str]) -> Tensors:
     path = Path(path)
     try:
         with path.open("rb") as file, safe_open(path, framework="numpy") as opened:
-            # The library has checked all positions; it would read by mapping the file, all of which then counts.
+            # The library has checked all positions; it would map the whole file, all of which then counts.
             import json
 
             (length,) = struct.unpack("<Q", file.read(8))
@@ -68,10 +69,16 @@ def _wide(values: NDArray[Any]) -> NDArray[np.float32]:
 
 def _read(path: Path, dtype: str, shape: tuple[int, ...], position: int) -> NDArray[Any]:
     count = math.prod(shape)
+    if count == 0:  # nothing to map
+        return np.empty(shape, dtype)
+    before = position % mmap.ALLOCATIONGRANULARITY
+    length = before + count * np.dtype(dtype).itemsize
     try:
-        values: NDArray[Any] = np.fromfile(path, dtype, count, offset=position)
+        with path.open("rb", buffering=0) as file:
+            mapped = mmap.mmap(file.fileno(), length, access=mmap.ACCESS_READ, offset=position - before)
     except OSError as error:
         raise ResourceError(f"cannot read the weights {path}: {error.strerror or error}") from error
-    if len(values) != count:
-        raise FormatError(f"{path}: expected the file to stay as it is while it is read; it got shorter")
-    return values.reshape(shape)
+    except ValueError as error:
+        raise FormatError(f"{path}: expected the file to stay as it is while it is read; it got shorter") from error
+    values: NDArray[Any] = np.frombuffer(mapped, dtype, count, before).reshape(shape)
+    return np.require(values, requirements="A")

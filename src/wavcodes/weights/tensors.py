@@ -50,6 +50,8 @@ _WEIGHT_NORM = (
     (".parametrizations.weight.original0", ".parametrizations.weight.original1"),
 )
 
+_PIECE = 1 << 17  # bytes; hashing waits longer for memory than copying it into the cache takes
+_BLOCK = 1 << 15  # values squared at a time: they stay in the cache
 _NAMED = 6  # tensors of one kind that a message names before it only counts
 
 
@@ -91,8 +93,13 @@ def _folded(stem: str, g: Tensor, v: Tensor) -> Deferred:
         # Not np.sum or np.linalg.norm: their order of addition depends on the vector width of the CPU, and so would
         # the last bits of the weights and then the codes. Every partial sum of cumsum is an output, which fixes its
         # order.
-        squares = np.square(np.asarray(v).reshape(v.shape[0], math.prod(v.shape[1:])), dtype=np.float64)
-        norm = np.sqrt(np.cumsum(squares, axis=1)[:, -1:]).astype(np.float32)
+        rows = np.asarray(v).reshape(v.shape[0], math.prod(v.shape[1:]))
+        total: NDArray[Any] = np.empty((len(rows), 1))
+        step = max(1, _BLOCK // rows.shape[1])
+        for i in range(0, len(rows), step):
+            squares = np.square(rows[i : i + step], dtype=np.float64)
+            total[i : i + step] = np.cumsum(squares, axis=1, out=squares)[:, -1:]
+        norm = np.sqrt(total).astype(np.float32)
         with np.errstate(divide="ignore", invalid="ignore"):  # a zero direction gives NaN, which `check` reports
             share: NDArray[np.float32] = np.asarray(g) / norm.reshape(g.shape)
         return share
@@ -153,20 +160,48 @@ def _reshaped(value: Tensor, shape: tuple[int, ...]) -> Deferred:
 
 
 class Checked(Mapping[str, NDArray[np.float32]]):
-    """The tensors that a graph names, C-contiguous and float32, each made when it is asked for and not kept."""
+    """The tensors that a graph names, C-contiguous and float32, each made when it is asked for and not kept.
 
-    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
+    Asking for one that holds NaN or infinities raises the `ModelError` of `check`.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor], source: str) -> None:
         self._tensors = tensors
+        self._source = source
 
     def __getitem__(self, name: str) -> NDArray[np.float32]:
         tensor = self._tensors[name]
-        return np.ascontiguousarray(tensor, dtype=np.float32).reshape(tensor.shape)
+        value = np.ascontiguousarray(tensor, dtype=np.float32).reshape(tensor.shape)
+        if not _finite(value):
+            raise _unusable([_not_finite(self._tensors)], self._source)
+        return value
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
 
     def __len__(self) -> int:
         return len(self._tensors)
+
+
+def fit(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], source: str) -> Checked:
+    """As `check`, for who asks for every tensor anyway: the values are looked at when they are asked for.
+
+    Raises:
+        ModelError: Tensors are missing, unexpected, misshapen or not float32; then also where some hold NaN or
+            infinities, all of them reported together.
+    """
+    both = [name for name in expected if name in tensors]
+    misshapen = [name for name in both if tensors[name].shape != tuple(expected[name])]
+    mistyped = [name for name in both if tensors[name].dtype != np.float32]
+    faults = [
+        _listed("missing", [f"{name} {tuple(expected[name])}" for name in expected if name not in tensors]),
+        _listed("unexpected", [name for name in tensors if name not in expected]),
+        _listed("misshapen", [f"{name} {tensors[name].shape}, expected {tuple(expected[name])}" for name in misshapen]),
+        _listed("not float32", [f"{name} ({tensors[name].dtype})" for name in mistyped]),
+    ]
+    if any(faults):
+        raise _unusable([*faults, _not_finite({n: tensors[n] for n in both if n not in mistyped})], source)
+    return Checked({name: tensors[name] for name in expected}, source)
 
 
 def check(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], source: str) -> Checked:
@@ -181,24 +216,27 @@ def check(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]
         ModelError: Tensors are missing, unexpected, misshapen, not float32, or hold NaN or infinities; all of
             them are reported together.
     """
-    both = [name for name in expected if name in tensors]
-    misshapen = [name for name in both if tensors[name].shape != tuple(expected[name])]
-    mistyped = [name for name in both if tensors[name].dtype != np.float32]
-    faults = [
-        _listed("missing", [f"{name} {tuple(expected[name])}" for name in expected if name not in tensors]),
-        _listed("unexpected", [name for name in tensors if name not in expected]),
-        _listed("misshapen", [f"{name} {tensors[name].shape}, expected {tuple(expected[name])}" for name in misshapen]),
-        _listed("not float32", [f"{name} ({tensors[name].dtype})" for name in mistyped]),
-        _listed(
-            "NaN or infinite", [n for n in both if n not in mistyped and not np.isfinite(np.asarray(tensors[n])).all()]
-        ),
-    ]
-    if any(faults):
-        raise ModelError(
-            f"{source} does not hold the weights that this codec needs; {'; '.join(filter(None, faults))}. "
-            "Pass the weights of the same codec and version"
-        )
-    return Checked({name: tensors[name] for name in expected})
+    checked = fit(tensors, expected, source)
+    for name in checked:
+        checked[name]
+    return checked
+
+
+def _unusable(faults: Sequence[str], source: str) -> ModelError:
+    return ModelError(
+        f"{source} does not hold the weights that this codec needs; {'; '.join(filter(None, faults))}. "
+        "Pass the weights of the same codec and version"
+    )
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> str:
+    return _listed("NaN or infinite", [name for name in tensors if not _finite(np.asarray(tensors[name]))])
+
+
+def _finite(values: NDArray[np.float32]) -> bool:
+    # Of a NaN both are NaN. No array of truth values, whose memory costs more than to look twice.
+    with np.errstate(invalid="ignore"):
+        return not values.size or bool(np.isfinite(values.min()) and np.isfinite(values.max()))
 
 
 def _listed(kind: str, items: Sequence[str]) -> str:
@@ -220,5 +258,7 @@ def digest(tensors: Mapping[str, NDArray[Any]]) -> bytes:
         value, shape = np.ascontiguousarray(tensor, dtype="<f4"), tensor.shape
         encoded = name.encode()
         hasher.update(struct.pack(f"<I{len(encoded)}sI{len(shape)}Q", len(encoded), encoded, len(shape), *shape))
-        hasher.update(value.data)
+        content = value.reshape(-1).view(np.uint8).data
+        for i in range(0, len(content), _PIECE):
+            hasher.update(bytes(content[i : i + _PIECE]))
     return hasher.digest()
