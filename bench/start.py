@@ -1,0 +1,148 @@
+"""Measures how long a new process takes to its first codes, ours and the peer's, and prints Markdown.
+
+    python bench/start.py [-o FILE] [--processes 9] [--codec NAME]...
+
+Needs the extra `peers`. The clock runs from the start of Python to the moment when the codes of 1 s of audio are there:
+imports, weights from a local safetensors file (random ones, in the published layout) and encoding. The processes take
+turns; one of each is started before, so that files are in the page cache and modules compiled.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Each gets a codec's name, a folder with the weights and the file of the audio, (channels, samples).
+OURS = """
+import sys
+import numpy
+import wavcodes
+name, folder, audio = sys.argv[1:]
+codec = wavcodes.load(name, weights=folder + "/model.safetensors")
+codes = codec.encode(numpy.load(audio), codec.spec.sample_rate)
+print(codes.num_frames, flush=True)
+"""
+TRANSFORMERS = """
+import sys
+import numpy
+import torch
+from transformers import EncodecModel
+name, folder, audio = sys.argv[1:]
+model = EncodecModel.from_pretrained(folder).eval()
+with torch.inference_mode():
+    codes = model.encode(torch.from_numpy(numpy.load(audio))[None], bandwidth=6.0).audio_codes
+print(codes.shape[-1], flush=True)
+"""
+SNAC = """
+import sys
+import numpy
+import snac
+import torch
+from safetensors.torch import load_file
+name, folder, audio = sys.argv[1:]
+model = snac.SNAC.from_config(folder + "/config.json").eval()
+model.load_state_dict(load_file(folder + "/model.safetensors"))
+with torch.inference_mode():
+    codes = model.encode(torch.from_numpy(numpy.load(audio))[None])
+print(codes[-1].shape[-1], flush=True)
+"""
+PEERS = {"encodec_24khz": ("transformers", TRANSFORMERS), "snac_24khz": ("snac", SNAC)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("-o", "--output", type=Path, help="file to write the table to")
+    parser.add_argument("--processes", type=int, default=9, help="timed processes of each side (default 9)")
+    parser.add_argument("--codec", action="append", choices=PEERS, help="only this one; may be given several times")
+    arguments = parser.parse_args()
+    text = "\n".join(report(arguments.processes, arguments.codec or list(PEERS)))
+    print(text)
+    if arguments.output:
+        arguments.output.write_text(text + "\n")
+
+
+def report(processes: int, names: list[str]) -> Iterator[str]:
+    yield "# Cold start"
+    yield ""
+    yield "Printed by `python bench/start.py`: seconds from the start of a process to the codes of 1 s of audio, with"
+    yield f"weights from a local safetensors file that is in the page cache. Medians of {processes} processes in turns."
+    yield ""
+    yield (
+        f"- Machine: {platform.machine()}, {os.cpu_count()} cores, all of them used, {time.strftime('%Y-%m-%d')}; "
+        + ", ".join(f"{name} {version(name)}" for name in ("transformers", "snac", "torch", "numpy"))
+        + f", Python {platform.python_version()}"
+    )
+    yield ""
+    yield "| codec | peer | peer, s | wavcodes, s | least to greatest | ratio |"
+    yield "|---|---|---|---|---|---|"
+    for name in names:
+        package, code = PEERS[name]
+        theirs, ours = in_turns(name, code, processes)
+        yield (
+            f"| `{name}` | {package} | {median(theirs):.2f} | {median(ours):.3f} "
+            f"| {min(ours):.3f} to {max(ours):.3f} | **{median(theirs) / median(ours):.1f}** |"
+        )
+
+
+def in_turns(name: str, peer: str, processes: int) -> tuple[list[float], list[float]]:
+    """Seconds of the peer's processes and of ours."""
+    times: tuple[list[float], list[float]] = ([], [])
+    with tempfile.TemporaryDirectory() as folder:
+        write_model(name, Path(folder))
+        audio = Path(folder) / "audio.npy"
+        for turn in range(processes + 1):
+            for code, record in zip((peer, OURS), times, strict=True):
+                seconds = first_codes(code, name, folder, str(audio))
+                if turn:  # the first one warms up
+                    record.append(seconds)
+    return times
+
+
+def write_model(name: str, folder: Path) -> None:
+    """Random weights, the peer's configuration and 1 s of audio."""
+    sys.path[0] = str(ROOT / "tests")  # instead of this folder
+    import peers
+    import peers_snac
+    from pairs import RANDOM
+
+    model, path = RANDOM[name][1](name, 0, folder)
+    path.rename(folder / "model.safetensors")
+    if name in peers.ENCODEC:
+        model.config.save_pretrained(folder)
+    else:
+        (folder / "config.json").write_text(json.dumps(peers_snac.SNAC[name]))
+    np.save(folder / "audio.npy", peers.sound(1, 24_000)[None])
+
+
+def first_codes(code: str, *arguments: str) -> float:
+    """Seconds from the start of a process to the line that it prints."""
+    start = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()
+    ) as process:
+        line = process.stdout.readline() if process.stdout else b""
+        seconds = time.perf_counter() - start
+    if process.returncode or not line:
+        sys.exit(f"expected codes, got none from: {code}")
+    return seconds
+
+
+def environment() -> dict[str, str]:
+    """An installed package has its modules compiled."""
+    return {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+
+
+if __name__ == "__main__":
+    main()
