@@ -22,26 +22,35 @@ using wavcodes::Segment;
 static constexpr int lanes = V::lanes;
 static inline int least(int a, int b) { return a < b ? a : b; }
 
-// x is a vector of the channels from `channel` on.
-static inline V activated(V x, const Pointwise& f, ptrdiff_t channel) {
+// Calls body(function), where function(x, channel) takes a vector of the channels from `channel` on: the choice is made
+// outside of the loops, and what is constant stays in registers.
+template <class Body>
+static inline void with(const Pointwise& f, Body body) {
     switch (f.act) {
-        case Act::elu: return elu(x);
-        case Act::leaky_relu: return leaky_relu(x, set1(f.slope));
-        case Act::gelu: return gelu(x);
-        case Act::tanh: return tanh(x);
-        case Act::snake: return snake(x, load(f.alpha + channel), load(f.inverse + channel));
-        default: return x;
+        case Act::elu: return body([](V x, ptrdiff_t) { return elu(x); });
+        case Act::leaky_relu: return body([slope = f.slope](V x, ptrdiff_t) { return leaky_relu(x, set1(slope)); });
+        case Act::gelu: return body([](V x, ptrdiff_t) { return gelu(x); });
+        case Act::tanh: return body([](V x, ptrdiff_t) { return tanh(x); });
+        case Act::snake:
+            return body([alpha = f.alpha, inverse = f.inverse](V x, ptrdiff_t channel) {
+                return snake(x, load(alpha + channel), load(inverse + channel));
+            });
+        case Act::none: return body([](V x, ptrdiff_t) { return x; });
     }
 }
 
 static void activate(const float* x, float* y, size_t rows, int channels, const Pointwise& f) {
     // Where channels do not matter, all is one long row.
     const size_t count = f.alpha ? rows : 1, length = f.alpha ? size_t(channels) : rows * channels;
-    for (size_t t = 0; t < count; t++, x += length, y += length) {
-        size_t i = 0;
-        for (; i + lanes <= length; i += lanes) store(y + i, activated(load(x + i), f, i));
-        if (i < length) store_some(y + i, activated(load_some(x + i, int(length - i)), f, i), int(length - i));
-    }
+    with(f, [=](auto function) {
+        const float* in = x;
+        float* out = y;
+        for (size_t t = 0; t < count; t++, in += length, out += length) {
+            size_t i = 0;
+            for (; i + lanes <= length; i += lanes) store(out + i, function(load(in + i), i));
+            if (i < length) store_some(out + i, function(load_some(in + i, int(length - i)), i), int(length - i));
+        }
+    });
 }
 
 // ---- product -------------------------------------------------------------------------------------------------
@@ -60,9 +69,11 @@ struct Pass {
     bool first, last;
 };
 
-// With few rows, each tile asks for its share of the weights of the next pass while it uses those of this one.
+// `extra`: rows to add to the sums, or null. With few rows, each tile asks for its share of the weights of the next pass
+// while it uses those of this one.
 template <int R, int N, bool Few>
-static inline void tile(const Product& p, const Pass& pass, int row, float* out, ptrdiff_t out_stride) {
+static inline void tile(const Product& p, const Pass& pass, int row, float* out, ptrdiff_t out_stride,
+                        const float* extra = nullptr) {
     V acc[R][N];
     const float* start = pass.first ? p.bias : p.scratch + ptrdiff_t(row) * N * lanes;
     const ptrdiff_t start_stride = pass.first ? 0 : N * lanes;
@@ -97,28 +108,42 @@ static inline void tile(const Product& p, const Pass& pass, int row, float* out,
             }
         }
     }
+    if (extra) {
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+            for (int n = 0; n < N; n++) acc[r][n] = add(acc[r][n], load(extra + r * p.add_stride + n * lanes));
+    }
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
         for (int n = 0; n < N; n++) store(out + r * out_stride + n * lanes, acc[r][n]);
 }
 
-// Adds and activates `rows` rows of a panel; x is the output itself, or a buffer if columns of the panel are missing.
-static void finish(const Product& p, int row, int rows, const float* x, ptrdiff_t x_stride) {
-    for (int r = 0; r < rows; r++) {
-        float* out = p.out + (row + r) * p.out_stride;
-        const float* extra = p.add ? p.add + (row + r) * p.add_stride : nullptr;
-        for (int j = 0; j < p.width; j += lanes) {
-            const int n = least(lanes, p.width - j);
-            V v = load(x + r * x_stride + j);
-            if (extra) v = add(v, n == lanes ? load(extra + j) : load_some(extra + j, n));
-            v = activated(v, p.function, j);
-            if (n == lanes)
-                store(out + j, v);
-            else
-                store_some(out + j, v, n);
+// Activates `rows` rows of a panel, which stand in the output.
+static void activate_rows(const Product& p, int row, int rows) {
+    with(p.function, [=, &p](auto function) {
+        for (int r = 0; r < rows; r++) {
+            float* out = p.out + (row + r) * p.out_stride;
+            for (int j = 0; j < p.width; j += lanes) store(out + j, function(load(out + j), j));
         }
-    }
+    });
+}
+
+// Adds, activates and writes `rows` rows of a panel some of whose columns are missing.
+static void write_some(const Product& p, int row, int rows, const float* x, int x_stride) {
+    with(p.function, [=, &p](auto function) {
+        for (int r = 0; r < rows; r++) {
+            float* out = p.out + (row + r) * p.out_stride;
+            const float* extra = p.add ? p.add + (row + r) * p.add_stride : nullptr;
+            for (int j = 0; j < p.width; j += lanes) {
+                const int n = least(lanes, p.width - j);
+                V v = load(x + r * x_stride + j);
+                if (extra) v = add(v, load_some(extra + j, n));
+                store_some(out + j, function(v, j), n);
+            }
+        }
+    });
 }
 
 template <int R, int N, bool Few>
@@ -141,12 +166,12 @@ static inline void tiles(const Product& p, const Pass& pass, int& row) {
             tile<R, N, Few>(p, pass, row, p.scratch + ptrdiff_t(row) * N * lanes, N * lanes);
         } else if (whole) {
             float* out = p.out + row * p.out_stride;
-            tile<R, N, Few>(p, pass, row, out, p.out_stride);
-            if (p.add || p.function.act != Act::none) finish(p, row, R, out, p.out_stride);
+            tile<R, N, Few>(p, pass, row, out, p.out_stride, p.add ? p.add + row * p.add_stride : nullptr);
+            if (p.function.act != Act::none) activate_rows(p, row, R);
         } else {
             float buffer[R * N * lanes];
             tile<R, N, Few>(p, pass, row, buffer, N * lanes);
-            finish(p, row, R, buffer, N * lanes);
+            write_some(p, row, R, buffer, N * lanes);
         }
     }
 }
@@ -214,8 +239,8 @@ static void product(const Product& p) {
 
 // ---- mix ---------------------------------------------------------------------------------------------------------
 
-template <int Ins>
-static inline void mix_columns(const Mix& m, int c, int n) {
+template <int Ins, class Function>
+static inline void mix_columns(const Mix& m, int c, int n, Function function) {
     V x[Ins];
 #pragma GCC unroll 16
     for (int j = 0; j < Ins; j++) {
@@ -231,9 +256,11 @@ static inline void mix_columns(const Mix& m, int c, int n) {
         if (m.add) {
             const float* p = m.add + i * m.add_stride + c;
             sum = add(sum, n == lanes ? load(p) : load_some(p, n));
+            prefetch(p + m.add_next);
         }
-        sum = activated(sum, m.function, c);
+        sum = function(sum, c);
         float* y = m.y + i * m.y_stride + c;
+        prefetch_write(y + m.y_next);
         if (n == lanes)
             store(y, sum);
         else
@@ -243,9 +270,11 @@ static inline void mix_columns(const Mix& m, int c, int n) {
 
 template <int Ins>
 static void mix_rows(const Mix& m) {
-    int c = 0;
-    for (; c + lanes <= m.width; c += lanes) mix_columns<Ins>(m, c, lanes);
-    if (c < m.width) mix_columns<Ins>(m, c, m.width - c);
+    with(m.function, [&m](auto function) {
+        int c = 0;
+        for (; c + lanes <= m.width; c += lanes) mix_columns<Ins>(m, c, lanes, function);
+        if (c < m.width) mix_columns<Ins>(m, c, m.width - c, function);
+    });
 }
 
 static void mix(const Mix& m) {
@@ -259,8 +288,8 @@ static void mix(const Mix& m) {
 // ---- the rest --------------------------------------------------------------------------------------------------
 
 // R rows of n channels side by side: each is a chain of sums that waits for itself.
-template <int R>
-static inline void depthwise_rows(const Depthwise& d, int t, int c, int n) {
+template <int R, class Function>
+static inline void depthwise_rows(const Depthwise& d, int t, int c, int n, Function function) {
     const ptrdiff_t tap = ptrdiff_t(d.dilation) * d.channels, step = ptrdiff_t(d.stride) * d.channels;
     const float *x = d.x + t * step + c, *w = d.weights + c;
     float* out = d.out + ptrdiff_t(t) * d.channels + c;
@@ -276,7 +305,7 @@ static inline void depthwise_rows(const Depthwise& d, int t, int c, int n) {
     }
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++) {
-        const V y = activated(acc[r], d.function, c);
+        const V y = function(acc[r], c);
         if (whole)
             store(out + ptrdiff_t(r) * d.channels, y);
         else
@@ -284,17 +313,19 @@ static inline void depthwise_rows(const Depthwise& d, int t, int c, int n) {
     }
 }
 
-template <int R>
-static inline void depthwise_block(const Depthwise& d, int t) {
+template <int R, class Function>
+static inline void depthwise_block(const Depthwise& d, int t, Function function) {
     int c = 0;
-    for (; c + lanes <= d.channels; c += lanes) depthwise_rows<R>(d, t, c, lanes);
-    if (c < d.channels) depthwise_rows<R>(d, t, c, d.channels - c);
+    for (; c + lanes <= d.channels; c += lanes) depthwise_rows<R>(d, t, c, lanes, function);
+    if (c < d.channels) depthwise_rows<R>(d, t, c, d.channels - c, function);
 }
 
 static void depthwise(const Depthwise& d) {
-    int t = 0;
-    for (; t + 4 <= d.rows; t += 4) depthwise_block<4>(d, t);
-    for (; t < d.rows; t++) depthwise_block<1>(d, t);
+    with(d.function, [&d](auto function) {
+        int t = 0;
+        for (; t + 4 <= d.rows; t += 4) depthwise_block<4>(d, t, function);
+        for (; t < d.rows; t++) depthwise_block<1>(d, t, function);
+    });
 }
 
 // Lanes lie across rows for the two sums and across channels for the result.
@@ -334,13 +365,17 @@ static void layer_norm(const float* x, int rows, int channels, const float* weig
 
 static void affine(const float* x, size_t rows, int channels, const float* scale, const float* shift, float* y,
                    const Pointwise& f) {
-    for (size_t t = 0; t < rows; t++, x += channels, y += channels) {
-        int c = 0;
-        for (; c + lanes <= channels; c += lanes)
-            store(y + c, activated(fma(load(x + c), load(scale + c), load(shift + c)), f, c));
-        if (const int n = channels - c)
-            store_some(y + c, activated(fma(load_some(x + c, n), load_some(scale + c, n), load_some(shift + c, n)), f, c), n);
-    }
+    with(f, [=](auto function) {
+        const float* in = x;
+        float* out = y;
+        for (size_t t = 0; t < rows; t++, in += channels, out += channels) {
+            int c = 0;
+            for (; c + lanes <= channels; c += lanes)
+                store(out + c, function(fma(load(in + c), load(scale + c), load(shift + c)), c));
+            if (const int n = channels - c)
+                store_some(out + c, function(fma(load_some(in + c, n), load_some(scale + c, n), load_some(shift + c, n)), c), n);
+        }
+    });
 }
 
 // ---- attention ---------------------------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ struct Mix {
     const float* add;   // or null
     ptrdiff_t add_stride;
     Pointwise function;
+    ptrdiff_t y_next = 0, add_next = 0;  // from y and add to what is soon to be written and read
 };
 
 struct Kernels {

@@ -15,6 +15,7 @@ std::vector<double> finite_points(int count) {
 }
 
 constexpr int least_tiles = 24;  // that are worth a thread
+constexpr int tiles_ahead = 4;   // whose outputs are fetched, for they have left the caches
 
 using Table = std::vector<std::vector<double>>;
 
@@ -224,11 +225,12 @@ void Minimal::apply(const Tiles& tiles, const Matrix::Output& output, int thread
             matrix_->apply_panel(panel * points_ + p, segments, int(tiles_here), products + p * plane, width);
         }
         for (ptrdiff_t i = first; i < last; i++) {
-            const ptrdiff_t row = first_row(i);
+            const ptrdiff_t row = first_row(i), next = first_row(std::min(i + tiles_ahead, last - 1)) - row;
             kernels_.mix({out_of_.data(), plan_.outputs, points_, products + (i - first) * width, plane,
                           output.out + row * output.stride + column, tiles.dilation * output.stride, width,
                           bias_.data() + column, output.add ? output.add + row * output.add_stride + column : nullptr,
-                          tiles.dilation * output.add_stride, output.function.from(column)});
+                          tiles.dilation * output.add_stride, output.function.from(column), next * output.stride,
+                          next * output.add_stride});
         }
     };
     const int panels = int(panels_.size());

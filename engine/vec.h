@@ -43,6 +43,8 @@ static inline V sub(V a, V b) { return {_mm512_sub_ps(a.v, b.v)}; }
 static inline V mul(V a, V b) { return {_mm512_mul_ps(a.v, b.v)}; }
 static inline V div(V a, V b) { return {_mm512_div_ps(a.v, b.v)}; }
 static inline V sqrt(V a) { return {_mm512_sqrt_ps(a.v)}; }
+static inline V max(V a, V b) { return {_mm512_max_ps(b.v, a.v)}; }
+static inline V min(V a, V b) { return {_mm512_min_ps(b.v, a.v)}; }
 // a < b ? x : y
 static inline V select_less(V a, V b, V x, V y) {
     return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ), y.v, x.v)};
@@ -78,6 +80,8 @@ static inline V sub(V a, V b) { return {_mm256_sub_ps(a.v, b.v)}; }
 static inline V mul(V a, V b) { return {_mm256_mul_ps(a.v, b.v)}; }
 static inline V div(V a, V b) { return {_mm256_div_ps(a.v, b.v)}; }
 static inline V sqrt(V a) { return {_mm256_sqrt_ps(a.v)}; }
+static inline V max(V a, V b) { return {_mm256_max_ps(b.v, a.v)}; }
+static inline V min(V a, V b) { return {_mm256_min_ps(b.v, a.v)}; }
 static inline V select_less(V a, V b, V x, V y) {
     return {_mm256_blendv_ps(y.v, x.v, _mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ))};
 }
@@ -187,6 +191,12 @@ static inline void unpack(const int32_t* p, V w[4]) {
 
 #endif
 
+#if !defined(WAVCODES_AVX512) && !defined(WAVCODES_AVX2)
+// a < b ? b : a and b < a ? b : a, whatever the comparison says of a NaN; those of x86 are the same.
+static inline V max(V a, V b) { return select_less(a, b, b, a); }
+static inline V min(V a, V b) { return select_less(b, a, b, a); }
+#endif
+
 static inline void prefetch(const void* p) {
 #if defined(__GNUC__)
     __builtin_prefetch(p);
@@ -196,7 +206,15 @@ static inline void prefetch(const void* p) {
     (void)p;
 #endif
 }
-// The same, into the second-level cache.
+// The same for what will be written.
+static inline void prefetch_write(const void* p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p, 1);
+#else
+    prefetch(p);
+#endif
+}
+// As `prefetch`, into the second-level cache.
 static inline void prefetch_far(const void* p) {
 #if defined(__GNUC__)
     __builtin_prefetch(p, 0, 2);
@@ -222,7 +240,5 @@ static inline V gather(const float* p, ptrdiff_t stride, int n) {
     for (int i = 0; i < n; i++) buffer[i] = p[i * stride];
     return load(buffer);
 }
-static inline V max(V a, V b) { return select_less(a, b, b, a); }
-static inline V min(V a, V b) { return select_less(b, a, b, a); }
 
 }  // namespace WAVCODES_NAMESPACE
