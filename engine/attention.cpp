@@ -125,7 +125,7 @@ void LocalAttention::run(State&, Rows& in, Rows& out, size_t steps, int threads)
     each(int(windows) * heads_, threads, [&](int i) {
         const size_t first = size_t(i / heads_) * window_, last = std::min(steps, first + window_);
         attend(qkv + first * 3 * channels, last - first, i % heads_, normal + first * channels);
-    });
+    }, threads);
     out_.apply({&rows, 1}, 0, int(steps),
                {out.append(steps), ptrdiff_t(channels), x, ptrdiff_t(channels)}, threads);
     in.drop(steps);
@@ -211,7 +211,7 @@ void TransformerLayer::run(State& s, Rows& in, Rows& out, size_t steps, int thre
                              state.values.data() + first * channels + head * width_, ptrdiff_t(channels),
                              int(last + 1 - first), width_, scratch, mixed + t * channels + head * width_});
         }
-    });
+    }, threads);
     state.held += steps;
     state.position += steps;
 

@@ -40,6 +40,7 @@ class Activation {
 struct State {
     virtual ~State() = default;
     bool finished = false;  // the end of the input has been seen and its padding appended
+    bool running = false;   // on some thread
 };
 
 // A view of weights that outlives only the constructor it is passed to.
@@ -108,7 +109,7 @@ class Sequence {
     const int in_channels;
 
    private:
-    void advance_from(State&, size_t index, bool drain, int threads) const;
+    class Run;
     std::vector<std::unique_ptr<Layer>> layers_;
     Activation first_;
     size_t together_;

@@ -1,7 +1,10 @@
 // Running layers one after the other, depth first: a piece of signal goes as far as it can while it is in the cache.
+#include <condition_variable>
+#include <mutex>
 #include <stdexcept>
 
 #include "layers.h"
+#include "threads.h"
 
 namespace wavcodes {
 
@@ -53,25 +56,123 @@ void Sequence::append(State& state, const float* rows, size_t count) const {
         kernels.activate(rows, in, count, in_channels, first_.function());
 }
 
-void Sequence::advance(State& state, int threads) const { advance_from(state, 0, true, threads); }
+// One advance: which layer runs next, and on which thread.
+//
+// A thread takes the layer furthest down that has a piece to run, and so a piece goes through many layers while it is in
+// the cache of one core. Meanwhile other threads run other layers, but never the neighbours of a layer that is running:
+// so nobody else touches the two queues of a layer while it runs.
+class Sequence::Run {
+   public:
+    Run(const Sequence& sequence, State& state) : layers_(sequence.layers_), state_(state) {}
 
-void Sequence::advance_from(State& state, size_t index, bool drain, int threads) const {
-    if (index == layers_.size()) return;
-    const Layer& layer = *layers_[index];
-    wavcodes::State& own = *state.layers[index];
-    Rows &in = state.queues[index], &out = state.queues[index + 1];
-    if (in.ended && !own.finished) {
-        layer.finish(own, in);
-        own.finished = true;
+    // Runs pieces on this thread, each with the help of all, until nothing is left; or, when there are several threads,
+    // until two layers can run side by side. True then.
+    bool alone(int threads) {
+        for (size_t i; (i = next()) != none;) {
+            if (threads > 1) {
+                const Turn turn(*this, i);
+                if (next() != none) return true;
+            }
+            run(i, threads);
+        }
+        return false;
     }
-    for (;;) {
-        const size_t ready = layer.ready(own, in);
-        if (ready == 0 || (ready < layer.batch && !drain && !in.ended)) break;
-        layer.run(own, in, out, std::min(ready, layer.limit), threads);
-        advance_from(state, index + 1, false, threads);
+
+    // Runs pieces, side by side with other threads that do the same, until nothing is left.
+    void work() {
+        std::unique_lock<std::mutex> lock(mutex_);
+        for (;;) {
+            const size_t i = failed_ ? none : next();
+            if (i != none) {
+                const Turn turn(*this, i);
+                if (waiting_ && next() != none) changed_.notify_one();
+                lock.unlock();
+                try {
+                    run(i, 1);
+                } catch (...) {
+                    lock.lock();
+                    failed_ = true;
+                    changed_.notify_all();
+                    throw;
+                }
+                lock.lock();
+            } else if (active_ && !failed_) {
+                waiting_++;
+                changed_.wait(lock);
+                waiting_--;
+            } else {
+                changed_.notify_all();
+                return;
+            }
+        }
     }
-    out.ended = in.ended;
-    if (drain || out.ended) advance_from(state, index + 1, drain, threads);
+
+   private:
+    static constexpr size_t none = SIZE_MAX;
+    // Values that may wait for a layer before those above it pause. It is there for the time that its neighbour takes,
+    // which for an LSTM is long.
+    static constexpr size_t most_waiting = 1 << 20;
+
+    // That a layer is running, while it lives.
+    class Turn {
+       public:
+        Turn(Run& run, size_t i) : run_(run), state_(*run.state_.layers[i]) { state_.running = true, run_.active_++; }
+        Turn(const Turn&) = delete;
+        ~Turn() { state_.running = false, run_.active_--; }
+
+       private:
+        Run& run_;
+        wavcodes::State& state_;
+    };
+
+    size_t ready(size_t i) const { return layers_[i]->ready(*state_.layers[i], state_.queues[i]); }
+    bool running(size_t i) const { return i < layers_.size() && state_.layers[i]->running; }
+    bool free(size_t i) const { return !running(i - 1) && !running(i) && !running(i + 1); }
+
+    // Whether layer i, which is free, has something to do. `last`: nothing more comes in this push.
+    bool pending(size_t i, bool last) const {
+        const size_t rows = ready(i);
+        if (last) return rows > 0 || state_.queues[i].ended != state_.queues[i + 1].ended;
+        return rows > 0 && rows >= layers_[i]->batch;
+    }
+    bool full(size_t i) const {
+        const Rows& queue = state_.queues[i];
+        return i < layers_.size() && queue.size() * queue.channels() > most_waiting && pending(i, false);
+    }
+
+    // The layer furthest down that can run now.
+    size_t next() {
+        while (first_ < layers_.size() && free(first_) && !pending(first_, true)) first_++;
+        for (size_t i = layers_.size(); i-- > first_;)
+            if (free(i) && pending(i, i == first_) && !full(i + 1)) return i;
+        return none;
+    }
+
+    void run(size_t i, int threads) {
+        const Layer& layer = *layers_[i];
+        wavcodes::State& own = *state_.layers[i];
+        Rows &in = state_.queues[i], &out = state_.queues[i + 1];
+        if (in.ended && !own.finished) {
+            layer.finish(own, in);
+            own.finished = true;
+        }
+        const size_t rows = ready(i);
+        if (rows) layer.run(own, in, out, std::min(rows, layer.limit), threads);
+        out.ended = in.ended && ready(i) == 0;
+    }
+
+    const std::vector<std::unique_ptr<Layer>>& layers_;
+    State& state_;
+    size_t first_ = 0;  // those before it have nothing to do any more
+    int active_ = 0, waiting_ = 0;
+    bool failed_ = false;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+};
+
+void Sequence::advance(State& state, int threads) const {
+    Run run(*this, state);
+    if (run.alone(threads)) parallel(threads, [&](int) { run.work(); });
 }
 
 }  // namespace wavcodes

@@ -17,18 +17,22 @@
 namespace wavcodes {
 namespace {
 
+// This thread is at a task of the pool.
+thread_local bool at_work = false;
+
 class Pool {
    public:
-    void run(int count, void (*task)(void*, int), void* data) {
-        std::unique_lock<std::mutex> owner(owner_, std::try_to_lock);
-        if (!owner) {
+    void run(int count, int threads, void (*task)(void*, int), void* data) {
+        std::unique_lock<std::mutex> owner(owner_, std::defer_lock);
+        if (at_work || !owner.try_lock()) {
             for (int i = 0; i < count; i++) task(data, i);
             return;
         }
+        int useful;
         {
             std::lock_guard<std::mutex> lock(mutex_);
             // More threads than cores would only take turns.
-            const int useful = std::min(count, cores_);
+            useful = std::min({count, threads, cores_});
             try {
                 while (int(workers_.size()) < useful - 1) workers_.emplace_back([this] { work(); });
             } catch (const std::system_error&) {
@@ -39,13 +43,13 @@ class Pool {
             count_ = count;
             next_.store(0);
             pending_ = count;
-            round_++;
+            wanted_ = useful - 1;
         }
-        wake_.notify_all();
+        for (int i = 1; i < useful; i++) wake_.notify_one();
         help();
         std::unique_lock<std::mutex> lock(mutex_);
         done_.wait(lock, [&] { return pending_ == 0 && active_ == 0; });
-        task_ = nullptr;
+        wanted_ = 0;
         if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
     }
 
@@ -53,6 +57,7 @@ class Pool {
     void help() {
         int finished = 0;
         std::exception_ptr failure;
+        at_work = true;
         for (int i; (i = next_.fetch_add(1)) < count_; finished++) {
             try {
                 task_(data_, i);
@@ -60,6 +65,7 @@ class Pool {
                 failure = std::current_exception();
             }
         }
+        at_work = false;
         if (finished) {
             std::lock_guard<std::mutex> lock(mutex_);
             pending_ -= finished;
@@ -67,12 +73,10 @@ class Pool {
         }
     }
     void work() {
-        unsigned long seen = 0;
         std::unique_lock<std::mutex> lock(mutex_);
         for (;;) {
-            wake_.wait(lock, [&] { return round_ != seen; });
-            seen = round_;
-            if (!task_) continue;
+            wake_.wait(lock, [&] { return wanted_ > 0; });
+            wanted_--;
             active_++;
             lock.unlock();
             help();
@@ -90,8 +94,9 @@ class Pool {
     void* data_ = nullptr;
     std::exception_ptr failure_;
     std::atomic<int> next_{0};
-    int count_ = 0, pending_ = 0, active_ = 0;
-    unsigned long round_ = 0;
+    int count_ = 0, pending_ = 0;
+    int wanted_ = 0;  // workers that may still begin
+    int active_ = 0;  // workers that have begun
 };
 
 // Never destroyed: its threads sleep until the process ends. A forked child starts with a pool of its own, for the
@@ -111,8 +116,8 @@ Pool& the_pool() {
 
 }  // namespace
 
-void run_on_pool(int count, void (*task)(void*, int), void* data) {
-    if (count > 0) the_pool().run(count, task, data);
+void run_on_pool(int count, int threads, void (*task)(void*, int), void* data) {
+    if (count > 0) the_pool().run(count, threads, task, data);
 }
 
 }  // namespace wavcodes
