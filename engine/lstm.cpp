@@ -7,7 +7,7 @@
 namespace wavcodes {
 namespace {
 
-constexpr size_t steps_per_batch = 384;  // the weights of the input are read once for all of them
+constexpr size_t steps_per_batch = 96;  // the weights of the input are read once for all of them
 
 struct LstmState : State {
     std::vector<Floats> hidden, cell, next;  // one of each per layer
