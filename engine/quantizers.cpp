@@ -160,13 +160,13 @@ void Quantizer::encode_block(const float* latent, size_t first, int rows, size_t
 void Quantizer::encode(const float* latent, size_t rows, int num_codebooks, int32_t* codes, int threads) const {
     const size_t cycles = size_t(cycle(num_codebooks)), block = (block_rows + cycles - 1) / cycles * cycles;
     const size_t blocks = (rows + block - 1) / block;
-    const int parts = int(std::min<size_t>(threads, std::max<size_t>(blocks, 1)));
-    parallel(parts, [&](int part) {
-        for (size_t b = blocks * part / parts; b < blocks * (part + 1) / parts; b++) {
-            const size_t first = b * block;
-            encode_block(latent + first * dim_, first, int(std::min(block, rows - first)), rows, num_codebooks, codes);
-        }
-    });
+    parallel(
+        int(blocks),
+        [&](int b) {
+            const size_t at = b * block;
+            encode_block(latent + at * dim_, at, int(std::min(block, rows - at)), rows, num_codebooks, codes);
+        },
+        threads);
 }
 
 void Quantizer::decode(const int32_t* codes, size_t rows, int num_codebooks, float* latent, int threads) const {

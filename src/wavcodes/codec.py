@@ -12,6 +12,7 @@ from .audio import check_audio
 from .codes import Codes
 from .engines.native import Engine, resolve_threads
 from .engines.segments import delays, encoder
+from .engines.side_by_side import side_by_side
 from .errors import InputError
 from .framing import whole_number
 from .memory import giving_back
@@ -22,7 +23,9 @@ Audio = NDArray[np.float32]
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-_BLOCK_SECONDS = 10  # of a clip that go through the network at a time: memory does not grow with the clip
+# Of a clip that go through the network at a time: memory does not grow with the clip. Threads have to wait for one
+# another at the start and at the end of a block, so it is a long one.
+_BLOCK_SECONDS = 30
 
 
 def load(
@@ -237,12 +240,6 @@ class Codec:
     def _each(self, work: Callable[[In, int], Out], items: In | Sequence[In], threads: int | None) -> Out | list[Out]:
         """`work` on one item, or on each of a list: the items side by side where there are several."""
         count = self._threads(threads)
-        if not isinstance(items, list | tuple):
-            return work(cast(In, items), count)
-        if len(items) < 2 or count == 1:
-            return [work(item, count) for item in items]
-        from concurrent.futures import ThreadPoolExecutor
-
-        side_by_side = min(count, len(items))
-        with ThreadPoolExecutor(side_by_side) as pool:
-            return list(pool.map(lambda item: work(item, count // side_by_side), items))
+        if isinstance(items, list | tuple):
+            return side_by_side(work, items, count)
+        return work(cast(In, items), count)

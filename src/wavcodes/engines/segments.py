@@ -6,6 +6,7 @@ rules of `_encode_frame`, `_decode_frame` and `_linear_overlap_add` of EnCodec's
 
 import bisect
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..framing import Framing, Segment
 from .native import Engine, Rows, Stream
+from .side_by_side import side_by_side
 
 _RUNNING = 64  # steps after which a stream is no longer at the beginning of its signal
 _PHASES = 36  # steps after which the blocks of rows that some layers compute together begin at a step again
@@ -131,15 +133,14 @@ class SegmentEncoder:
 
     def _encode(self, rows: Rows, least: int, threads: int) -> Latent:
         self._waiting = np.concatenate([self._waiting, rows])
-        latents, scales = [self._nothing], []
+        segments: list[Rows] = []
         while len(self._waiting) >= least:
-            segment = self._waiting[: self._segment.length]
+            segments.append(self._waiting[: self._segment.length])
             self._waiting = self._waiting[self._segment.stride :]
-            scale = _root_mean_square(segment.mean(axis=1, dtype=np.float32)) + np.float32(1e-8)
-            stream = self._start()
-            latents.append(np.concatenate([stream.push(segment / scale, threads), stream.flush(threads)]))
-            scales.append(scale)
-        return Latent(np.concatenate(latents), tuple(map(len, latents[1:])), np.array(scales, np.float32))
+        scales = [_root_mean_square(each.mean(axis=1, dtype=np.float32)) + np.float32(1e-8) for each in segments]
+        scaled = [each / scale for each, scale in zip(segments, scales, strict=True)]
+        latents = side_by_side(partial(_whole, self._start), scaled, threads)
+        return Latent(np.concatenate([self._nothing, *latents]), tuple(map(len, latents)), np.array(scales, np.float32))
 
 
 class SegmentDecoder:
@@ -155,15 +156,13 @@ class SegmentDecoder:
 
     def push(self, latent: Latent, threads: int) -> Rows:
         """Takes the next segments and gives the audio that no later one changes."""
-        given, first = [self._sum[:0]], 0
-        for count, scale in zip(latent.segments, latent.scales, strict=True):
-            stream = self._start()
-            rows = latent.rows[first : first + count]
-            audio = np.concatenate([stream.push(rows, threads), stream.flush(threads)]) * scale
-            first += count
+        given = [self._sum[:0]]
+        segments = np.split(latent.rows, np.cumsum(latent.segments[:-1], dtype=int)) if latent.segments else []
+        audios = side_by_side(partial(_whole, self._start), segments, threads)
+        for audio, scale in zip(audios, latent.scales, strict=True):
             if not len(self._fade):
                 self._fade = _triangle(len(audio))
-            self._add(audio)
+            self._add(audio * scale)
             given.append(self._take(min(self._segment.stride, len(self._sum))))
         return np.concatenate(given)
 
@@ -183,6 +182,12 @@ class SegmentDecoder:
         rows = self._sum[:count] / self._weight[:count]
         self._sum, self._weight = self._sum[count:], self._weight[count:]
         return rows
+
+
+def _whole(start: Callable[[], Stream], rows: Rows, threads: int) -> Rows:
+    """What becomes of a whole segment."""
+    stream = start()
+    return np.concatenate([stream.push(rows, threads), stream.flush(threads)])
 
 
 def _root_mean_square(x: NDArray[np.float32]) -> np.float32:
