@@ -39,15 +39,6 @@ void rotate(const float* x, const float* angles, int width, float scale, float* 
 
 size_t rounded_up(size_t n) { return (n + group - 1) / group * group; }
 
-// task(0) ... task(count - 1), shared out over the threads that a caller asked for.
-template <class Task>
-void each(int count, int threads, Task task) {
-    const int parts = std::min(threads, count);
-    parallel(parts, [&](int part) {
-        for (int i = count * part / parts; i < count * (part + 1) / parts; i++) task(i);
-    });
-}
-
 }  // namespace
 
 Rotary::Rotary(int width) {
@@ -122,7 +113,7 @@ void LocalAttention::run(State&, Rows& in, Rows& out, size_t steps, int threads)
     Segment rows{normal, ptrdiff_t(channels), int(channels)};
     qkv_.apply({&rows, 1}, 0, int(steps), {qkv, ptrdiff_t(3 * channels)}, threads);
     const size_t windows = (steps + window_ - 1) / window_;
-    each(int(windows) * heads_, threads, [&](int i) {
+    parallel(int(windows) * heads_, [&](int i) {
         const size_t first = size_t(i / heads_) * window_, last = std::min(steps, first + window_);
         attend(qkv + first * 3 * channels, last - first, i % heads_, normal + first * channels);
     }, threads);
@@ -195,7 +186,7 @@ void TransformerLayer::run(State& s, Rows& in, Rows& out, size_t steps, int thre
         std::memcpy(state.values.data() + (state.held + t) * channels, wide + t * 3 * channels + 2 * channels,
                     channels * sizeof(float));
     }
-    each(heads_, threads, [&](int head) {
+    parallel(heads_, [&](int head) {
         thread_local Floats own;
         float *query = own.room(width_ + rounded_up(context_)), *scratch = query + width_;
         float* keys = state.keys.data() + size_t(head) * width_ * stride;
