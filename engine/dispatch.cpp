@@ -1,7 +1,14 @@
 // Which kernels this machine runs.
 #include <cstring>
 
-#include "kernels.h"
+#include "bfloat16.h"
+
+#ifdef WAVCODES_HAS_AMX
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cpuid.h>
+#endif
 
 #if defined(_MSC_VER) && (defined(_M_X64) || defined(_M_IX86))
 #include <immintrin.h>
@@ -11,6 +18,7 @@
 #define WAVCODES_DECLARE(ns)                    \
     namespace ns {                              \
     extern const wavcodes::Kernels kernels;     \
+    extern const wavcodes::Bfloat16 bfloat16;   \
     }
 
 WAVCODES_DECLARE(wavcodes_generic)
@@ -20,6 +28,11 @@ WAVCODES_DECLARE(wavcodes_avx512)
 #endif
 #ifdef WAVCODES_HAS_NEON
 WAVCODES_DECLARE(wavcodes_neon)
+#endif
+#ifdef WAVCODES_HAS_AMX
+namespace wavcodes_amx {
+extern const wavcodes::Bfloat16 bfloat16;
+}
 #endif
 
 namespace wavcodes {
@@ -42,17 +55,48 @@ static bool has_avx512() { return __builtin_cpu_supports("avx512f") && __builtin
 #endif
 #endif
 
+#ifdef WAVCODES_HAS_AMX
+// The system gives a process the matrix unit's registers when it asks for them.
+static bool has_amx() {
+    constexpr int request = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    constexpr unsigned bf16 = 1u << 22, tile = 1u << 24;
+    static const bool has = [] {
+        unsigned a, b, c, d;
+        return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & bf16) && (d & tile) && has_avx512() &&
+               __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5) &&  // AVX512_BF16
+               syscall(SYS_arch_prctl, request, tile_data) == 0;
+    }();
+    return has;
+}
+#endif
+
+static Kernels with(const char* name, Kernels kernels, const Bfloat16& bfloat16) {
+    kernels.name = name;
+    kernels.bfloat16 = &bfloat16;
+    return kernels;
+}
+
+// A set by its name, and what computes with it what AMX does.
+#define WAVCODES_SET(set, has)                                                                                     \
+    if (wants(#set) && has) return &wavcodes_##set::kernels;                                                        \
+    if (static const Kernels bf16 = with(#set "-bf16", wavcodes_##set::kernels, wavcodes_##set::bfloat16);          \
+        std::strcmp(name, bf16.name) == 0 && has)                                                                   \
+        return &bf16;
+
 const Kernels* find_kernels(const char* name) {
-    const bool any = name[0] == 0;
-    auto wants = [&](const char* set) { return any || std::strcmp(name, set) == 0; };
+    auto wants = [&](const char* set) { return name[0] == 0 || std::strcmp(name, set) == 0; };
+#ifdef WAVCODES_HAS_AMX
+    static const Kernels amx = with("amx-bf16", wavcodes_avx512::kernels, wavcodes_amx::bfloat16);
+    if (std::strcmp(name, amx.name) == 0 && has_amx()) return &amx;
+#endif
 #ifdef WAVCODES_HAS_X86
-    if (wants("avx512") && has_avx512()) return &wavcodes_avx512::kernels;
-    if (wants("avx2") && has_avx2()) return &wavcodes_avx2::kernels;
+    WAVCODES_SET(avx512, has_avx512())
+    WAVCODES_SET(avx2, has_avx2())
 #endif
 #ifdef WAVCODES_HAS_NEON
-    if (wants("neon")) return &wavcodes_neon::kernels;
+    WAVCODES_SET(neon, true)
 #endif
-    if (wants("generic")) return &wavcodes_generic::kernels;
+    WAVCODES_SET(generic, true)
     return nullptr;
 }
 

@@ -1,8 +1,12 @@
 #include "filter.h"
 
+#include <numeric>
+
 namespace wavcodes {
-Minimal::Plan Filter::plan(const Window& window, int columns, size_t together) {
-    if (window.tap % window.step != 0) return {};
+
+Minimal::Plan Filter::plan(const Kernels& kernels, const Window& window, int columns, size_t together) {
+    // Where products cost little, it is the mixing that costs.
+    if (kernels.bfloat16 || window.tap % window.step != 0) return {};
     const Minimal::Plan plan = Minimal::plan(window.taps, window.width, columns);
     const size_t block = size_t(plan.outputs) * (window.tap / window.step);
     return plan.outputs && together % block == 0 ? plan : Minimal::Plan{};
@@ -11,6 +15,10 @@ Minimal::Plan Filter::plan(const Window& window, int columns, size_t together) {
 Filter::Filter(const Kernels& kernels, const Window& window, const Minimal::Plan& plan, int extra,
                const std::vector<ColumnRange>& ranges, const Values& values, const std::function<float(int)>& bias)
     : window_(window) {
+    if (Bfloat16Matrix::pays(kernels, window.taps * window.width + extra, ranges)) {
+        bfloat16_ = std::make_unique<Bfloat16Matrix>(kernels, window.taps, window.width, extra, ranges[0].count, values, bias);
+        return;
+    }
     if (!plan.outputs) {
         direct_ = std::make_unique<Matrix>(kernels, window.taps * window.width + extra, ranges, values, bias);
         return;
@@ -30,6 +38,10 @@ Filter::Filter(const Kernels& kernels, const Window& window, const Minimal::Plan
 void Filter::run(const float* x, size_t position, size_t rows, const Matrix::Output& output, int threads,
                  const Segment* extra) const {
     if (minimal_) return minimal_->run(x, window_.step, dilation(), position, rows, output, threads);
+    if (bfloat16_) {
+        const ptrdiff_t row = std::gcd(window_.tap, window_.step);
+        return bfloat16_->apply({x, row, int(window_.step / row), int(window_.tap / row)}, extra, int(rows), output, threads);
+    }
     thread_local std::vector<Segment> segments;
     segments.clear();
     if (window_.tap == window_.width)

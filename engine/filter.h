@@ -2,6 +2,7 @@
 // window. Direct, one product for each tap and output, or minimal (see minimal.h).
 #pragma once
 
+#include "bfloat16_matrix.h"
 #include "minimal.h"
 
 namespace wavcodes {
@@ -16,7 +17,7 @@ class Filter {
    public:
     // How the rows of a window are filtered in tiles; no outputs where they are not. `together`: rows that may be computed
     // at once, for none is worth anything before all are there.
-    static Minimal::Plan plan(const Window& window, int columns, size_t together);
+    static Minimal::Plan plan(const Kernels& kernels, const Window& window, int columns, size_t together);
     // Taps of a plan that stand before those of the window. Their weights are zero; what they read has to be there.
     static int added_taps(const Window& window, const Minimal::Plan& plan) {
         return plan.outputs ? plan.taps * plan.groups - window.taps : 0;
@@ -27,7 +28,7 @@ class Filter {
     Filter(const Kernels& kernels, const Window& window, const Minimal::Plan& plan, int extra,
            const std::vector<ColumnRange>& ranges, const Values& values, const std::function<float(int)>& bias);
 
-    size_t bytes() const { return minimal_ ? minimal_->bytes() : direct_->bytes(); }
+    size_t bytes() const { return minimal_ ? minimal_->bytes() : bfloat16_ ? bfloat16_->bytes() : direct_->bytes(); }
     // Rows that are computed together.
     size_t block() const { return minimal_ ? minimal_->block(dilation()) : 1; }
     // The rows of the blocks that the first `rows` rows are in.
@@ -45,7 +46,8 @@ class Filter {
     int dilation() const { return int(window_.tap / window_.step); }
     const Window window_;
     std::unique_ptr<Matrix> direct_;
-    std::unique_ptr<Minimal> minimal_;  // instead of `direct_`
+    std::unique_ptr<Minimal> minimal_;          // instead of `direct_`
+    std::unique_ptr<Bfloat16Matrix> bfloat16_;  // instead of both
 };
 
 }  // namespace wavcodes

@@ -130,18 +130,31 @@ static void activate_rows(const Product& p, int row, int rows) {
     });
 }
 
-// Adds, activates and writes `rows` rows of a panel some of whose columns are missing.
-static void write_some(const Product& p, int row, int rows, const float* x, int x_stride) {
-    with(p.function, [=, &p](auto function) {
-        for (int r = 0; r < rows; r++) {
-            float* out = p.out + (row + r) * p.out_stride;
-            const float* extra = p.add ? p.add + (row + r) * p.add_stride : nullptr;
-            for (int j = 0; j < p.width; j += lanes) {
-                const int n = least(lanes, p.width - j);
-                V v = load(x + r * x_stride + j);
-                if (extra) v = add(v, load_some(extra + j, n));
-                store_some(out + j, function(v, j), n);
+// Adds, activates and writes `rows` rows of a panel whose sums stand elsewhere.
+static void finish(const Product& p, int row, int rows, const float* x, ptrdiff_t x_stride) {
+    // One reference instead of a copy of all that: called for a few rows at a time, that would be most of the work.
+    const struct {
+        const Product& product;
+        int row, rows;
+        const float* x;
+        ptrdiff_t stride;
+    } task{p, row, rows, x, x_stride};
+    with(p.function, [&task](auto function) {
+        const Product& p = task.product;
+        const int width = p.width, rows = task.rows;
+        const float *in = task.x, *extra = p.add ? p.add + task.row * p.add_stride : nullptr;
+        float* out = p.out + task.row * p.out_stride;
+        for (int r = 0; r < rows; r++, in += task.stride, out += p.out_stride) {
+            int j = 0;
+            for (; j + lanes <= width; j += lanes) {
+                const V v = load(in + j);
+                store(out + j, function(extra ? add(v, load(extra + j)) : v, j));
             }
+            if (const int n = width - j; n > 0) {
+                const V v = load(in + j);
+                store_some(out + j, function(extra ? add(v, load_some(extra + j, n)) : v, j), n);
+            }
+            if (extra) extra += p.add_stride;
         }
     });
 }
@@ -171,7 +184,7 @@ static inline void tiles(const Product& p, const Pass& pass, int& row) {
         } else {
             float buffer[R * N * lanes];
             tile<R, N, Few>(p, pass, row, buffer, N * lanes);
-            write_some(p, row, R, buffer, N * lanes);
+            finish(p, row, R, buffer, N * lanes);
         }
     }
 }
@@ -420,20 +433,32 @@ static void gaussian(const float* mantissa, const float* exponent, const float* 
     }
 }
 
-// How far ahead of its use a weight is asked for: these weights are larger than the second-level cache.
-static constexpr int lstm_ahead = 1024;
+// How far ahead of its use a weight is asked for, in bytes: these weights are larger than the second-level cache.
+static constexpr int lstm_ahead = 4096;
 
-static void lstm_block(const LstmStep& s, int block) {
-    constexpr int packed = 6 * lanes;
+template <class Weight>
+static inline void load_gates(const Weight* p, V w[8]) {
+    if constexpr (sizeof(Weight) == sizeof(int16_t)) {
+#pragma GCC unroll 8
+        for (int g = 0; g < 8; g++) w[g] = load_short(p + g * lanes);
+    } else {
+        unpack(p, w);
+        unpack(p + 3 * lanes, w + 4);
+    }
+}
+
+// A block takes `packed` weights for each unit.
+template <class Weight, int packed>
+static void lstm_block(const LstmStep& s, const Weight* all, int block) {
+    constexpr int line = 64 / int(sizeof(Weight));
     V acc[8];
 #pragma GCC unroll 8
     for (int g = 0; g < 8; g++) acc[g] = set1(0.0f);
-    const int32_t* weights = s.weights + ptrdiff_t(block) * s.units * packed;
+    const Weight* weights = all + ptrdiff_t(block) * s.units * packed;
     for (int i = 0; i < s.units; i++, weights += packed) {
         V h = set1(s.h[i]), w[8];
-        for (int j = 0; j < packed; j += 16) prefetch(weights + lstm_ahead + j);
-        unpack(weights, w);
-        unpack(weights + packed / 2, w + 4);
+        for (int j = 0; j < packed; j += line) prefetch(weights + lstm_ahead / int(sizeof(Weight)) + j);
+        load_gates(weights, w);
 #pragma GCC unroll 8
         for (int g = 0; g < 8; g++) acc[g] = fma(h, w[g], acc[g]);
     }
@@ -455,7 +480,10 @@ static void lstm_step(const LstmStep& s) {
     int block = s.backwards ? s.blocks - 1 : 0;
     for (int n = 0; n < s.blocks; n++, block += step) {
         for (int g = 0; g < 8; g++) prefetch(s.gates + ptrdiff_t(block + step) * 8 * lanes + g * lanes);
-        lstm_block(s, block);
+        if (s.weights)
+            lstm_block<int32_t, 6 * lanes>(s, s.weights, block);
+        else
+            lstm_block<int16_t, 8 * lanes>(s, s.shorts, block);
     }
 }
 
@@ -488,7 +516,7 @@ static int argmax(const float* x, int n) {
 }
 
 extern const Kernels kernels;
-const Kernels kernels = {WAVCODES_NAME, lanes,  V::max_vectors, product, mix, depthwise, activate,
-                         layer_norm,    affine, lstm_step,      attend,  gaussian,  argmax};
+const Kernels kernels = {WAVCODES_NAME, lanes,  V::max_vectors, product, finish,   mix,    depthwise, activate,
+                         layer_norm,    affine, lstm_step,      attend,  gaussian, argmax, nullptr};
 
 }  // namespace WAVCODES_NAMESPACE

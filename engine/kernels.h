@@ -60,7 +60,8 @@ struct Depthwise {
 // One step of one LSTM layer; its units stand in blocks of 2 * lanes.
 struct LstmStep {
     const float* gates;      // [block][2][4][lanes]: bias and input products
-    const int32_t* weights;  // [block][units][2][3][lanes]: the four gates of a unit as `unpack` takes them
+    const int32_t* weights;  // [block][units][2][3][lanes]: the four gates of a unit as `unpack` takes them; or null, and
+    const int16_t* shorts;   // [block][units][2][4][lanes]
     const float* scales;     // [block][2][4][lanes]: what an integer of that column is worth
     const float* h;          // [units], of the step before
     int units;
@@ -102,10 +103,15 @@ struct Mix {
     ptrdiff_t y_next = 0, add_next = 0;  // from y and add to what is soon to be written and read
 };
 
+// What `precision="bf16"` has in place of `product` (bfloat16.h).
+struct Bfloat16;
+
 struct Kernels {
     const char* name;
     int lanes, max_vectors;
     void (*product)(const Product&);
+    // The end of a product: adds and activates `rows` rows of sums from row `row` on; whole vectors of x can be read.
+    void (*finish)(const Product&, int row, int rows, const float* x, ptrdiff_t x_stride);
     void (*mix)(const Mix&);
     void (*depthwise)(const Depthwise&);
     void (*activate)(const float* x, float* y, size_t rows, int channels, const Pointwise& function);
@@ -119,9 +125,11 @@ struct Kernels {
     // Gaussian numbers from uniform ones of 24 bits: sqrt(-2 log u) cos(2 pi v), u in (0, 1]. A multiple of 16 of them.
     void (*gaussian)(const float* u_mantissa, const float* u_exponent, const float* v, size_t n, float* out);
     int (*argmax)(const float* x, int n);  // the lowest index of the greatest value
+    const Bfloat16* bfloat16;              // null: all is computed in float32
 };
 
 // The table that `name` asks for ("generic", "avx2", "avx512", "neon"); the best of this machine for "".
+// With "-bf16" behind the name those of that precision: "amx-bf16", and the others compute the same bits slowly.
 // Null if this machine or build does not have it.
 const Kernels* find_kernels(const char* name);
 

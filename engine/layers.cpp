@@ -48,11 +48,11 @@ Window window_of(const ConvShape& s) {
 }
 
 // Taps that a plan adds must not change what the padding is made of.
-Minimal::Plan plan_of(const ConvShape& s, size_t together, int shortcut_channels) {
+Minimal::Plan plan_of(const Kernels& kernels, const ConvShape& s, size_t together, int shortcut_channels) {
     if (s.groups > 1 || shortcut_channels) return {};
     // One that looks ahead waits anyway.
     const size_t rows = s.right > 0 ? any_number : together % s.stride ? 1 : together / s.stride;
-    const Minimal::Plan plan = Filter::plan(window_of(s), s.out, rows);
+    const Minimal::Plan plan = Filter::plan(kernels, window_of(s), s.out, rows);
     return s.padding == Padding::zeros || !Filter::added_taps(window_of(s), plan) ? plan : Minimal::Plan{};
 }
 
@@ -68,7 +68,7 @@ ConvShape extended(ConvShape s, const Minimal::Plan& plan) {
 
 Conv::Conv(const Kernels& kernels, const ConvShape& shape, size_t together, Tensor weight, Tensor bias, Tensor shortcut,
            Tensor shortcut_bias, int shortcut_channels)
-    : Conv(kernels, shape, plan_of(shape, together, shortcut_channels), weight, bias, shortcut, shortcut_bias,
+    : Conv(kernels, shape, plan_of(kernels, shape, together, shortcut_channels), weight, bias, shortcut, shortcut_bias,
            shortcut_channels) {}
 
 Conv::Conv(const Kernels& kernels, const ConvShape& shape, const Minimal::Plan& plan, Tensor weight, Tensor bias,
@@ -89,8 +89,8 @@ Conv::Conv(const Kernels& kernels, const ConvShape& shape, const Minimal::Plan& 
     limit = std::max({batch, piece_rows(std::max(shape.out, shape.in * shape.stride)), filter_->block()});
 
     // A narrow output leaves most lanes empty. As a convolution of stride F it gives F rows at once; the weights
-    // that this adds are zeros, which change no sum.
-    const int factor = 16 / shape.out;
+    // that this adds are zeros, which change no sum of float32 products.
+    const int factor = kernels.bfloat16 ? 1 : 16 / shape.out;
     if (factor > 1 && shape.stride == 1 && shape.dilation == 1 && shape.groups == 1 && !shortcut_channels) {
         wide_rows_ = factor;
         wide_ = std::make_unique<Matrix>(
@@ -211,7 +211,7 @@ ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel
     };
     const Window window{taps_, in_group, in, in};
     const size_t rows = trim_left > 0 ? any_number : together;
-    Minimal::Plan plan = groups == 1 ? Filter::plan(window, stride * out, rows) : Minimal::Plan{};
+    Minimal::Plan plan = groups == 1 ? Filter::plan(kernels, window, stride * out, rows) : Minimal::Plan{};
     if (Filter::added_taps(window, plan)) plan = {};  // there is no more in front than the taps need
     filter_ = std::make_unique<Filter>(kernels, window, plan, 0, ranges, values,
                                        [&](int column) { return bias_at(bias, column % out); });

@@ -247,6 +247,7 @@ class Lstm : public Layer {
     struct Recurrent {
         Recurrent(const Kernels&, int channels, int columns, const Values& values);
         Pages<int32_t> weights;
+        Pages<int16_t> shorts;  // instead, of 16 bits, where the precision is bf16
         Floats scales;
     };
 

@@ -31,11 +31,16 @@ int32_t rounded(double x, int32_t low) {
 }  // namespace
 
 Lstm::Recurrent::Recurrent(const Kernels& kernels, int channels, int columns, const Values& values)
-    : weights(size_t(columns) / 4 * 3 * channels), scales(columns) {
-    const int lanes = kernels.lanes, width = 8 * lanes;
+    : scales(columns) {
+    const int lanes = kernels.lanes, width = 8 * lanes, bits = kernels.bfloat16 ? 15 : 31;
+    if (kernels.bfloat16)
+        shorts = Pages<int16_t>(size_t(columns) * channels);
+    else
+        weights = Pages<int32_t>(size_t(columns) / 4 * 3 * channels);
     std::vector<float> row(width), most(width);
     std::vector<double> units(width);  // integers to one
     int32_t* out = weights.data();
+    int16_t* out16 = shorts.data();
     for (int block = 0; block < columns; block += width) {
         std::fill(most.begin(), most.end(), 0.0f);
         for (int i = 0; i < channels; i++) {
@@ -46,11 +51,16 @@ Lstm::Recurrent::Recurrent(const Kernels& kernels, int channels, int columns, co
             int exponent;
             std::frexp(most[column], &exponent);
             exponent = std::max(exponent, -90);  // so that the scale is a normal number
-            units[column] = std::ldexp(1.0, 31 - exponent);
-            scales.data()[block + column] = std::ldexp(1.0f, exponent - 31);
+            units[column] = std::ldexp(1.0, bits - exponent);
+            scales.data()[block + column] = std::ldexp(1.0f, exponent - bits);
         }
         for (int i = 0; i < channels; i++) {
             values(i, block, width, row.data());
+            if (kernels.bfloat16) {
+                for (int column = 0; column < width; column++)
+                    *out16++ = int16_t(std::min(std::nearbyint(row[column] * units[column]), 32767.0));
+                continue;
+            }
             for (int group = 0; group < width; group += 4 * lanes, out += 3 * lanes)
                 for (int lane = 0; lane < lanes; lane++) {
                     auto scaled = [&](int n) {
@@ -116,8 +126,9 @@ void Lstm::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
         input_[layer]->apply({&rows, 1}, 0, int(steps), {gates, columns}, threads);
         for (size_t t = 0; t < steps; t++) {
             Floats &hidden = state.hidden[layer], &next = state.next[layer];
-            kernels_.lstm_step({gates + t * columns, hidden_[layer].weights.data(), hidden_[layer].scales.data(),
-                                hidden.data(), in_channels, state.cell[layer].data(), next.data(), blocks_, state.backwards});
+            kernels_.lstm_step({gates + t * columns, hidden_[layer].weights.data(), hidden_[layer].shorts.data(),
+                                hidden_[layer].scales.data(), hidden.data(), in_channels, state.cell[layer].data(),
+                                next.data(), blocks_, state.backwards});
             std::swap(hidden, next);
             state.backwards = !state.backwards;
             std::memcpy(y + t * in_channels, hidden.data(), in_channels * sizeof(float));

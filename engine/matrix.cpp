@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bfloat16_matrix.h"
 #include "threads.h"
 
 namespace wavcodes {
@@ -9,6 +10,10 @@ namespace wavcodes {
 Matrix::Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange>& ranges,
                const Values& values, const std::function<float(int)>& bias)
     : kernels_(kernels), length_(length) {
+    if (Bfloat16Matrix::pays(kernels, length, ranges)) {
+        bfloat16_ = std::make_shared<Bfloat16Matrix>(kernels, 1, length, 0, ranges[0].count, values, bias);
+        return;
+    }
     size_t total = 0;
     for (const ColumnRange& range : ranges) {
         int vectors = (range.count + kernels.lanes - 1) / kernels.lanes;
@@ -37,6 +42,8 @@ Matrix::Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange
         }
     }
 }
+
+size_t Matrix::bytes() const { return bfloat16_ ? bfloat16_->bytes() : floats_.size() * sizeof(float); }
 
 void Matrix::column(int index, float* out) const {
     const auto after = std::upper_bound(panels_.begin(), panels_.end(), index,
@@ -85,6 +92,10 @@ void Matrix::apply_panel(int index, std::span<const Segment> segments, int rows,
 
 void Matrix::apply(std::span<const Segment> segments, int fixed, int rows, const Output& output,
                    int threads) const {
+    if (bfloat16_) {
+        const Segment& s = segments[0];
+        return bfloat16_->apply({s.x, s.stride, 1, 1}, nullptr, rows, output, threads);
+    }
     const int panels = int(panels_.size());
     const int grain = 12;  // rows of a register tile
     if (rows >= 2 * grain * threads) {

@@ -3,6 +3,7 @@
 
 #include <concepts>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -32,6 +33,8 @@ class Values {
     std::function<void(int, int, int, float*)> fill_;
 };
 
+class Bfloat16Matrix;
+
 class Matrix {
    public:
     // `length` rows of weights; bias(j) is what the sum of column j starts from.
@@ -45,7 +48,7 @@ class Matrix {
     int columns() const { return columns_; }
     // The weights of one column, [length].
     void column(int index, float* out) const;
-    size_t bytes() const { return floats_.size() * sizeof(float); }
+    size_t bytes() const;
 
     struct Output {
         float* out;
@@ -73,6 +76,7 @@ class Matrix {
     int length_, columns_ = 0;
     std::vector<Panel> panels_;
     Pages<float> floats_;
+    std::shared_ptr<const Bfloat16Matrix> bfloat16_;  // instead of both
 };
 
 }  // namespace wavcodes

@@ -54,6 +54,9 @@ static inline V pow2(V shifted) {
     __m512i bits = _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23);
     return {_mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32(0x3f800000)))};
 }
+static inline V load_short(const int16_t* p) {
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))))};
+}
 static inline void unpack(const int32_t* p, V w[4]) {
     const __m512i low = _mm512_set4_epi32(12 * 0x01010101, 8 * 0x01010101, 4 * 0x01010101, 0);
     const __m512i a = _mm512_loadu_si512(p), b = _mm512_loadu_si512(p + 16), c = _mm512_loadu_si512(p + 32);
@@ -89,6 +92,9 @@ static inline V pow2(V shifted) {
     __m256i bits = _mm256_slli_epi32(_mm256_castps_si256(shifted.v), 23);
     return {_mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32(0x3f800000)))};
 }
+static inline V load_short(const int16_t* p) {
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+}
 static inline void unpack(const int32_t* p, V w[4]) {
     const __m256i* v = reinterpret_cast<const __m256i*>(p);
     const __m256i a = _mm256_loadu_si256(v), b = _mm256_loadu_si256(v + 1), c = _mm256_loadu_si256(v + 2);
@@ -123,6 +129,7 @@ static inline V pow2(V shifted) {
     int32x4_t bits = vshlq_n_s32(vreinterpretq_s32_f32(shifted.v), 23);
     return {vreinterpretq_f32_s32(vaddq_s32(bits, vdupq_n_s32(0x3f800000)))};
 }
+static inline V load_short(const int16_t* p) { return {vcvtq_f32_s32(vmovl_s16(vld1_s16(p)))}; }
 static inline void unpack(const int32_t* p, V w[4]) {
     const int32x4_t a = vld1q_s32(p), b = vld1q_s32(p + 4), c = vld1q_s32(p + 8);
     const int32x4_t d = vsliq_n_s32(vsliq_n_s32(vshlq_n_s32(c, 8), b, 16), a, 24);
@@ -179,6 +186,9 @@ static inline V pow2(V shifted) {
         memcpy(&r, &bits, 4);
         return r;
     });
+}
+static inline V load_short(const int16_t* p) {
+    return each([&](int i) { return float(p[i]); });
 }
 static inline void unpack(const int32_t* p, V w[4]) {
     for (int i = 0; i < 4; i++) {
