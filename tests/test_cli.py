@@ -43,6 +43,15 @@ class TestRoundTrip:
         assert rate == RATE
         np.testing.assert_array_equal(decoded, pcm16(codec.decode(codes)[0]))
 
+    def test_precision(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("WAVCODES_ISA", "generic")  # which has it everywhere
+        codec = wavcodes.load("wavcodes_16khz", precision="bf16")
+        assert run("encode", "a.wav", "--to", "0.2", "--precision", "bf16") == 0
+        codes = codec.encode(floats(folder / "a.wav")[: RATE // 5], RATE)
+        assert wavcodes.read("a.nac") == codes
+        assert run("decode", "a.nac", "b.wav", "--precision", "bf16") == 0
+        np.testing.assert_array_equal(soundfile.read("b.wav", dtype="int16")[0], pcm16(codec.decode(codes)[0]))
+
     def test_the_sound_is_still_there(self, folder: Path) -> None:
         assert run("encode", "a.wav") == run("decode", "a.nac", "b.wav") == 0
         before, after = floats(folder / "a.wav"), floats(folder / "b.wav")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from . import graph, registry, weights
 from .audio import check_audio
 from .codes import Codes
-from .engines.native import Engine, resolve_threads
+from .engines.native import Engine, Precision, isa, resolve_threads
 from .engines.segments import delays, encoder
 from .engines.side_by_side import side_by_side
 from .errors import InputError
@@ -33,6 +33,7 @@ def load(
     weights: str | os.PathLike[str] | None = None,
     threads: int | None = None,
     parts: graph.Parts = "both",
+    precision: Precision = "float32",
 ) -> "Codec":
     """Loads a codec.
 
@@ -43,12 +44,15 @@ def load(
         threads: To load it, and the default for all calls; every core that this process may use if left out. The
             results are the same.
         parts: "encode" or "decode" loads one half of the codec, in about half the memory.
+        precision: "bf16" computes products faster on processors with AMX, and not as exactly: some codes may be others
+            than those of "float32", which are the same on every machine.
 
     Raises:
-        InputError: There is no codec of that name, or no such part.
+        InputError: There is no codec of that name, or no such part or precision.
+        UnsupportedError: This machine cannot compute in that precision.
         ModelError: The weights are missing, unreachable, of the wrong hash or of the wrong shapes.
     """
-    return Codec(registry.checkpoint(name), weights, threads, parts)
+    return Codec(registry.checkpoint(name), weights, threads, parts, precision)
 
 
 class Codec:
@@ -66,9 +70,13 @@ class Codec:
         source: str | os.PathLike[str] | None = None,
         threads: int | None = None,
         parts: graph.Parts = "both",
+        precision: Precision = "float32",
     ) -> None:
         if parts not in ("both", "encode", "decode"):
             raise InputError(f'expected parts of "both", "encode" or "decode", got {parts!r}')
+        if precision not in ("float32", "bf16"):
+            raise InputError(f'expected precision of "float32" or "bf16", got {precision!r}')
+        isa(precision)  # before the weights are looked for
         self.spec: CodecSpec = checkpoint.spec
         self.threads = resolve_threads(threads)
         network = checkpoint.network()
@@ -81,7 +89,7 @@ class Codec:
                 checkpoint.tensors(paths), graph.tensor_shapes(network), ", ".join(path.name for path in paths)
             )
             digest = pool.submit(weights.digest, tensors)
-            self._engine = Engine(network, tensors, parts, pool)
+            self._engine = Engine(network, tensors, parts, precision, pool)
             self.weights_digest = digest.result()
         self._encoder_delay, self._decoder_delay = delays(self._engine, self.spec.framing())
 

@@ -20,6 +20,7 @@ from .audio import BLOCK_SAMPLES, LoudnessMeter, StreamResampler
 from .codec import Codec
 from .codes import Codes
 from .containers.dac_file import DacFile, check_codec
+from .engines.native import Precision
 from .errors import InputError, ResourceError
 from .files import read_up_to, write_all
 from .graph import Network
@@ -38,18 +39,26 @@ class DacDecoder:
         name: The model that made them: one of `list_codecs()`.
         weights: Where its weights are; see `wavcodes.load`.
         threads: See `wavcodes.load`.
+        precision: See `wavcodes.load`.
 
     Raises:
         InputError: There is no codec of that name.
         UnsupportedError: It is none of Descript's models.
     """
 
-    def __init__(self, name: str, weights: str | os.PathLike[str] | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        weights: str | os.PathLike[str] | None = None,
+        threads: int | None = None,
+        precision: Precision = "float32",
+    ) -> None:
         self._checkpoint = registry.checkpoint(name)
         self._framing = self._checkpoint.spec.framing()
         check_codec(self._framing)
         self._weights = weights
         self._threads = threads
+        self._precision = precision
 
     def decode(self, file: DacFile, num_codebooks: int | None = None) -> tuple[Audio, int]:
         """The sound of a file at the rate of the original, and that rate.
@@ -122,12 +131,12 @@ class DacDecoder:
 
     @cached_property
     def _padded_codec(self) -> Codec:
-        return Codec(self._checkpoint, self._weights, self._threads, "decode")
+        return Codec(self._checkpoint, self._weights, self._threads, "decode", self._precision)
 
     @cached_property
     def _unpadded_codec(self) -> Codec:
         checkpoint = replace(self._checkpoint, network=lambda: self._unpadded_network)
-        return Codec(checkpoint, self._weights, self._threads, "decode")
+        return Codec(checkpoint, self._weights, self._threads, "decode", self._precision)
 
     @cached_property
     def _unpadded_network(self) -> Network:

@@ -26,7 +26,7 @@ def run(arguments: Namespace, report: Report) -> int:
     from ..codec import load
     from ..descript import DacDecoder
 
-    where = {"weights": arguments.weights, "threads": arguments.threads}
+    where = {"weights": arguments.weights, "threads": arguments.threads, "precision": arguments.precision}
     models = Models(cache(partial(load, parts="decode", **where)), cache(partial(DacDecoder, **where)))
     return jobs.run(planned, lambda job: _decode(job, models, arguments, report), report)
 

@@ -38,7 +38,7 @@ def run(arguments: Namespace, report: Report) -> int:
     if arguments.lm_weights is not None and not arguments.lm:
         raise CommandError("--lm-weights names what --lm codes with; give both, or neither")
     model = language_model(spec.name, arguments.lm_weights) if arguments.lm else None
-    codec = load(spec.name, weights=arguments.weights, threads=arguments.threads, parts="encode")
+    codec = load(spec.name, arguments.weights, arguments.threads, "encode", arguments.precision)
 
     def work(job: Job) -> None:
         suffix = jobs.check_target(job, SUFFIXES, arguments.force)

@@ -8,8 +8,9 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial, singledispatch
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,26 +24,34 @@ if TYPE_CHECKING:
 
 Rows = NDArray[np.float32]
 Tensors = Mapping[str, NDArray[np.float32]]
+Precision = Literal["float32", "bf16"]
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
-def isa() -> str:
-    """Name of the instruction set that the engine uses: `avx512`, `avx2`, `neon` or `generic`.
+def isa(precision: Precision = "float32") -> str:
+    """Name of the kernels that the engine uses: `avx512`, `avx2`, `neon` or `generic`, and `amx-bf16` for "bf16".
 
-    The best that the machine has; the environment variable `WAVCODES_ISA` forces one.
+    The best that the machine has; the environment variable `WAVCODES_ISA` forces one. For "bf16" that is one without
+    the matrix unit, such as `avx2-bf16`, which gives the same bits slowly: it is for tests.
 
     Raises:
-        UnsupportedError: `WAVCODES_ISA` names one that this machine or build does not have.
+        UnsupportedError: `WAVCODES_ISA` names one that this machine or build does not have, or the precision is "bf16"
+            and the machine has no AMX.
     """
     forced = os.environ.get("WAVCODES_ISA", "")
-    try:
-        return _core.kernels(forced)
-    except ValueError:
+    with suppress(ValueError):
+        if "-" not in forced:
+            return _core.kernels(forced if precision == "float32" else f"{forced or 'amx'}-bf16")
+    if not forced:
         raise UnsupportedError(
-            f"WAVCODES_ISA={forced} is not available on this machine or in this build; "
-            "unset it, or use one of generic, avx2, avx512 (x86-64) or neon (64-bit Arm) that the machine has"
-        ) from None
+            'precision="bf16" needs a processor with AMX (Intel Xeon of 2023 or later) and Linux, which this machine '
+            'or build does not have; use precision="float32"'
+        )
+    raise UnsupportedError(
+        f"WAVCODES_ISA={forced} is not available on this machine or in this build; "
+        "unset it, or use one of generic, avx2, avx512 (x86-64) or neon (64-bit Arm) that the machine has"
+    )
 
 
 def resolve_threads(threads: int | None) -> int:
@@ -66,20 +75,26 @@ class Engine:
         network: The graph.
         tensors: All tensors that `graph.tensor_shapes(network, parts)` names, float32.
         parts: Which halves of the network to hold.
+        precision: That of the products of both halves; the quantizer's are always float32.
         pool: Whose threads pack the weights; the calling one if left out.
     """
 
     def __init__(
-        self, network: graph.Network, tensors: Tensors, parts: graph.Parts = "both", pool: "Executor | None" = None
+        self,
+        network: graph.Network,
+        tensors: Tensors,
+        parts: graph.Parts = "both",
+        precision: Precision = "float32",
+        pool: "Executor | None" = None,
     ) -> None:
         def start(build: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Callable[[], Result]:
             return pool.submit(build, *args, **kwargs).result if pool else partial(build, *args, **kwargs)
 
-        name, samples = isa(), _samples_of_a_row(network.encoder)
+        name, samples = isa(precision), _samples_of_a_row(network.encoder)
         # The decoder is what a digest, in order of names, begins with: not at the same time.
         encoder = None if parts == "decode" else start(_sequence, name, network.encoder, tensors, samples)
         decoder = None if parts == "encode" else start(_sequence, name, network.decoder, tensors, 1)
-        quantizer = start(_quantizer, name, network.quantizer, tensors)
+        quantizer = start(_quantizer, isa(), network.quantizer, tensors)
         self.parts = parts
         self._decoder = decoder and decoder()
         self._encoder = encoder and encoder()
