@@ -6,6 +6,13 @@
 #include "threads.h"
 
 namespace wavcodes {
+namespace {
+
+constexpr int grain = 12;  // multiple of the rows of most register tiles
+// Weights that stay in the second-level cache, and rows that do beside them: they are read again for each panel.
+constexpr size_t light_bytes = 768 << 10, block_bytes = 256 << 10;
+
+}  // namespace
 
 Matrix::Matrix(const Kernels& kernels, int length, const std::vector<ColumnRange>& ranges,
                const Values& values, const std::function<float(int)>& bias)
@@ -65,20 +72,26 @@ void Matrix::apply_range(std::span<const Segment> segments, int fixed, int first
                          int last_panel, const Output& output) const {
     thread_local std::vector<Segment> moved;
     thread_local Floats scratch;
-    const int rows = last_row - first_row;
-    scratch.room(size_t(rows) * kernels_.max_vectors * kernels_.lanes);
-    for (int index = first_panel; index < last_panel; index++) {
-        const Panel& panel = panels_[index];
-        moved.assign(segments.begin(), segments.end());
-        for (size_t s = 0; s < moved.size(); s++) {
-            moved[s].x += first_row * moved[s].stride;
-            if (s + fixed < moved.size()) moved[s].x += panel.input;
+    size_t values = 1;  // that a further row reads
+    for (const Segment& s : segments) values += std::min<size_t>(s.length, s.stride);
+    const bool light = bytes() <= light_bytes;
+    const int block = light ? std::max<int>(grain, int(block_bytes / sizeof(float) / values) / grain * grain) : last_row;
+    for (int first = first_row; first < last_row; first += block) {
+        const int rows = std::min(block, last_row - first);
+        scratch.room(size_t(rows) * kernels_.max_vectors * kernels_.lanes);
+        for (int index = first_panel; index < last_panel; index++) {
+            const Panel& panel = panels_[index];
+            moved.assign(segments.begin(), segments.end());
+            for (size_t s = 0; s < moved.size(); s++) {
+                moved[s].x += first * moved[s].stride;
+                if (s + fixed < moved.size()) moved[s].x += panel.input;
+            }
+            const float* add = output.add ? output.add + first * output.add_stride + panel.column : nullptr;
+            float* out = output.out + first * output.stride + panel.column;
+            kernels_.product({moved.data(), int(moved.size()), floats_.data() + panel.weights,
+                              floats_.data() + panel.bias, panel.vectors, rows, out, output.stride, panel.width, add,
+                              output.add_stride, output.function.from(panel.column), scratch.data()});
         }
-        const float* add = output.add ? output.add + first_row * output.add_stride + panel.column : nullptr;
-        float* out = output.out + first_row * output.stride + panel.column;
-        kernels_.product({moved.data(), int(moved.size()), floats_.data() + panel.weights,
-                          floats_.data() + panel.bias, panel.vectors, rows, out, output.stride, panel.width, add,
-                          output.add_stride, output.function.from(panel.column), scratch.data()});
     }
 }
 
@@ -97,7 +110,6 @@ void Matrix::apply(std::span<const Segment> segments, int fixed, int rows, const
         return bfloat16_->apply({s.x, s.stride, 1, 1}, nullptr, rows, output, threads);
     }
     const int panels = int(panels_.size());
-    const int grain = 12;  // rows of a register tile
     if (rows >= 2 * grain * threads) {
         const int share = (rows + threads * grain - 1) / (threads * grain) * grain;
         parallel(threads, [&](int i) {
