@@ -80,13 +80,27 @@ ConvShape conv_shape(const Input& weight, int stride, int dilation, int groups, 
     return {in, out, kernel, stride, dilation, groups, left, right, padding_of(padding), complete};
 }
 
+// What Python did about a signal raised an error, which this thread of Python has set.
+struct Interrupted {};
+
 // Lets other Python threads run. When Python ends, a thread that comes back from here is ended by unwinding its stack,
 // which nanobind's own guard turns into an abort of the process; such a thread waits for the end instead.
 class WithoutGil {
    public:
     WithoutGil() : state_(PyEval_SaveThread()) {}
     WithoutGil(const WithoutGil&) = delete;
-    ~WithoutGil() {
+    ~WithoutGil() { take_back(); }
+
+    // Lets Python do what it does about signals, such as that of Ctrl-C; only its main thread does anything.
+    void check_signals() {
+        take_back();
+        const bool raised = PyErr_CheckSignals() != 0;
+        state_ = PyEval_SaveThread();
+        if (raised) throw Interrupted();
+    }
+
+   private:
+    void take_back() {
         try {
             PyEval_RestoreThread(state_);
         } catch (...) {
@@ -94,7 +108,6 @@ class WithoutGil {
         }
     }
 
-   private:
     PyThreadState* state_;
 };
 
@@ -128,12 +141,16 @@ class Stream {
     }
 
    private:
+    using Clock = std::chrono::steady_clock;
+    // Seldom enough for a thread that has to wait for the GIL each time.
+    static constexpr auto until_signals = std::chrono::milliseconds(200);
+
     nb::ndarray<nb::numpy, float> run(const float* rows, size_t count, bool end, int threads) {
         std::unique_ptr<float[]> result;
         size_t given;
         const size_t channels = sequence_.out_channels();
-        {
-            const WithoutGil others_run;
+        try {
+            WithoutGil others_run;
             std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
             if (!lock) throw Misuse("this stream is in use by another thread; give each thread its own");
             Rows &in = state_.queues.front(), &out = state_.queues.back();
@@ -142,12 +159,18 @@ class Stream {
             broken_ = true;
             if (count) sequence_.append(state_, rows, count);
             in.ended = end;
-            sequence_.advance(state_, threads);
+            sequence_.advance(state_, threads, [&others_run, last = Clock::now()]() mutable {
+                if (Clock::now() - last < until_signals) return;
+                others_run.check_signals();
+                last = Clock::now();
+            });
             given = out.size();
             result.reset(new float[std::max<size_t>(1, given * channels)]);
             if (given) std::memcpy(result.get(), out.row(0), given * channels * sizeof(float));
             out.drop(given);
             broken_ = false;
+        } catch (const Interrupted&) {
+            throw nb::python_error();
         }
         return owned(result.release(), {given, channels});
     }

@@ -102,8 +102,9 @@ class Sequence {
     State start(Origin = {}) const;
     // Appends rows to the input. The activation that a sequence may begin with is applied on the way.
     void append(State&, const float* rows, size_t count) const;
-    // Runs all layers on all that queues[0] holds.
-    void advance(State&, int threads) const;
+    // Runs all layers on all that queues[0] holds. `between` is called by this thread after each of its pieces, and may
+    // throw to end it.
+    void advance(State&, int threads, const std::function<void()>& between = [] {}) const;
 
     const Kernels& kernels;
     const int in_channels;

@@ -2,6 +2,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <stdexcept>
+#include <thread>
 
 #include "layers.h"
 #include "threads.h"
@@ -63,7 +64,8 @@ void Sequence::append(State& state, const float* rows, size_t count) const {
 // so nobody else touches the two queues of a layer while it runs.
 class Sequence::Run {
    public:
-    Run(const Sequence& sequence, State& state) : layers_(sequence.layers_), state_(state) {}
+    Run(const Sequence& sequence, State& state, const std::function<void()>& between)
+        : layers_(sequence.layers_), state_(state), between_(between) {}
 
     // Runs pieces on this thread, each with the help of all, until nothing is left; or, when there are several threads,
     // until two layers can run side by side. True then.
@@ -159,10 +161,13 @@ class Sequence::Run {
         const size_t rows = ready(i);
         if (rows) layer.run(own, in, out, std::min(rows, layer.limit), threads);
         out.ended = in.ended && ready(i) == 0;
+        if (std::this_thread::get_id() == caller_) between_();
     }
 
     const std::vector<std::unique_ptr<Layer>>& layers_;
     State& state_;
+    const std::function<void()>& between_;
+    const std::thread::id caller_ = std::this_thread::get_id();
     size_t first_ = 0;  // those before it have nothing to do any more
     int active_ = 0, waiting_ = 0;
     bool failed_ = false;
@@ -170,8 +175,8 @@ class Sequence::Run {
     std::condition_variable changed_;
 };
 
-void Sequence::advance(State& state, int threads) const {
-    Run run(*this, state);
+void Sequence::advance(State& state, int threads, const std::function<void()>& between) const {
+    Run run(*this, state, between);
     if (run.alone(threads)) parallel(threads, [&](int) { run.work(); });
 }
 

@@ -1,8 +1,11 @@
 """Several threads: clips long enough for layers to run side by side, failures on other threads, a busy machine."""
 
+import _thread
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +77,43 @@ def test_a_layer_that_fails_ends_the_push_and_the_stream_and_nothing_else() -> N
         with pytest.raises(InputError, match="has failed before"):
             stream.push(rows, 2)
         assert run(whole, rows, (), 2).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupted_push_ends_at_once_and_so_does_its_stream(threads: int) -> None:
+    engine = sequence(DEEP, random_tensors(DEEP))
+    rows = exact.signal(6_000_000)[:, np.newaxis]  # takes seconds
+    stream = engine.encoder()
+    interrupt = threading.Timer(0.1, _thread.interrupt_main)
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        stream.push(rows, threads)
+    interrupt.join()
+    with pytest.raises(InputError, match="has failed before"):  # not so if the push had come to its end
+        stream.push(rows, threads)
+    expected = run(engine, rows[:100_000])
+    assert run(engine, rows[:100_000], (), threads).tobytes() == expected.tobytes()
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_signal_that_is_no_error_is_handled_within_a_push_and_changes_nothing(threads: int) -> None:
+    engine = sequence(DEEP, random_tensors(DEEP))
+    rows = exact.signal(1_500_000)[:, np.newaxis]
+    expected = run(engine, rows)
+    handled = []
+    before = signal.signal(signal.SIGALRM, lambda *_: handled.append(time.monotonic()))
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        began = time.monotonic()
+        stream = engine.encoder()
+        parts = [stream.push(rows, threads), stream.flush(threads)]
+        ended = time.monotonic()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert np.concatenate(parts).tobytes() == expected.tobytes()
+    assert sum(began < at < ended - 0.1 for at in handled) > 1
 
 
 CHILD = """
