@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import registry
-from .audio import BLOCK_SAMPLES, LoudnessMeter, StreamResampler
+from .audio import BLOCK_SAMPLES, BLOCK_SECONDS, LoudnessMeter, StreamResampler
 from .codec import Codec
 from .codes import Codes
 from .containers.dac_file import DacFile, check_codec
@@ -144,9 +144,9 @@ class DacDecoder:
 
 
 def _stream(codec: Codec, clip: Codes) -> Iterator[Audio]:
-    """The sound of one channel in blocks of about a second."""
+    """The sound of one channel in blocks."""
     decoder, step = codec.stream_decoder(), clip.framing.step_samples
-    for part in clip.parts(clip.sample_rate // step * step):
+    for part in clip.parts(BLOCK_SECONDS * clip.sample_rate // step * step):
         yield decoder.push(part)
     yield decoder.flush()
 
@@ -267,6 +267,7 @@ def encode_dac(
     encoder = DacEncoder(
         codec, sample_rate, len(rows), bandwidth=bandwidth, num_codebooks=num_codebooks, threads=threads
     )
-    for first in range(0, rows.shape[1], BLOCK_SAMPLES):
-        encoder.push(rows[:, first : first + BLOCK_SAMPLES])
+    block = BLOCK_SECONDS * codec.spec.sample_rate
+    for first in range(0, rows.shape[1], block):
+        encoder.push(rows[:, first : first + block])
     return encoder.finish()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .audio import BLOCK_SECONDS
 from .codec import Codec, load
 from .codes import Codes
 from .errors import CodecError, EngineError, InputError, ResourceError, UnsupportedError
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
-
-_BLOCK_SECONDS = 4  # of a clip that go through the network at a time; a call can be cancelled between two of them
 
 
 class CodecProvider:
@@ -286,7 +285,7 @@ async def _encode(model: _Model, samples: ArrayLike) -> NDArray[np.uint32]:
     if audio.ndim != 1:
         raise InputError(f"expected mono PCM of shape (samples,), got {audio.shape}")
     stream = model.codec.stream_encoder()
-    block = _BLOCK_SECONDS * model.codec.spec.sample_rate
+    block = BLOCK_SECONDS * model.codec.spec.sample_rate
     parts = []
     for first in range(0, len(audio), block):
         parts.append(await model.run(stream.push, audio[first : first + block]))
@@ -298,7 +297,7 @@ async def _decode(model: _Model, tokens: ArrayLike, num_codebooks: int) -> NDArr
     codes = await model.run(Codes.from_flat, tokens, model.codec.spec, num_codebooks)
     stream = model.codec.stream_decoder()
     step = codes.framing.step_samples
-    block = max(1, _BLOCK_SECONDS * codes.sample_rate // step) * step
+    block = max(1, BLOCK_SECONDS * codes.sample_rate // step) * step
     parts = []
     for part in codes.parts(block):
         parts.append(await model.run(stream.push, part))

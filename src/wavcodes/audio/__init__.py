@@ -6,11 +6,21 @@ take is an error that names the function to call. Only this package knows soundf
 
 from .loudness import LoudnessMeter, loudness
 from .reader import BLOCK_SAMPLES, AudioReader
-from .signals import StreamResampler, check_audio, check_chunk, resample, resampled_length, to_channels, to_mono
+from .signals import (
+    BLOCK_SECONDS,
+    StreamResampler,
+    check_audio,
+    check_chunk,
+    resample,
+    resampled_length,
+    to_channels,
+    to_mono,
+)
 from .writer import SUFFIXES, AudioWriter, written_rate
 
 __all__ = [
     "BLOCK_SAMPLES",
+    "BLOCK_SECONDS",
     "SUFFIXES",
     "AudioReader",
     "AudioWriter",

@@ -10,6 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from ..spec import CodecSpec
 
+BLOCK_SECONDS = 10
+"""Of sound that go through a codec at a time where somebody waits for what a block gives: a reader of the output, a
+progress bar, a caller who cancels. A long one, for threads wait for one another at its start and at its end."""
+
 RATES = range(1_000, 1_000_001)
 """Sample rates in Hz that are read and converted: a header may claim any, and memory goes with their ratio."""
 

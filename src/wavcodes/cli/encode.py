@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import registry
-from ..audio import AudioReader, resampled_length
+from ..audio import AudioReader, resampled_length, to_channels
 from ..containers import FORMATS, SUFFIXES, Format, Header, LanguageModel, ecdc, format_of
 from ..errors import InputError
-from . import facts, jobs, sounds
+from . import blocks, facts, jobs, sounds
 from .exits import CommandError
 from .jobs import Job
 from .recorders import open_recorder
@@ -63,7 +63,8 @@ def _encode(job: Job, codec: Codec, num_codebooks: int, format: Format, argument
         ):
             recorder = open_recorder(format, out, header, codec, reader.sample_rate, reader.channels)
             sounds.note_conversions(report, reader, spec.sample_rate, recorder.channels, spec.name)
-            for block in reader.blocks(start, stop):
+            sound = (to_channels(block, recorder.channels) for block in reader.blocks(start, stop))
+            for block in blocks.of_audio(sound, reader.sample_rate):
                 recorder.push(block)
                 done += block.shape[1]
                 progress.update(done / reader.sample_rate)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..codes import Codes
 from ..containers import Reader, Salvage
 from ..errors import LimitError
+from . import blocks
 
 if TYPE_CHECKING:
     from ..codec import Codec
@@ -21,12 +22,9 @@ _LEAD = 1.0  # seconds decoded before and behind a stretch and dropped: what a d
 _MOST_SILENCE = 24 * 3600  # seconds; a header may claim any length, and silence for it would fill the disk
 
 
-def whole(parts: Iterable[Codes], codec: Codec, num_codebooks: int, first: int = 0) -> Pieces:
-    """Audio of consecutive parts, the first of which begins at sample `first`, of their first `num_codebooks` books."""
-    decoder = codec.stream_decoder(first_sample=first)
-    for part in parts:
-        yield decoder.push(part.codebooks(num_codebooks))
-    yield decoder.flush()
+def whole(reader: Reader, codec: Codec, num_codebooks: int) -> Pieces:
+    """All audio, of the first `num_codebooks` books."""
+    return _decoded(_paced(reader, reader.parts()), codec, num_codebooks)
 
 
 def between(reader: Reader, codec: Codec, num_codebooks: int, start: int, stop: int | None) -> Pieces:
@@ -35,7 +33,11 @@ def between(reader: Reader, codec: Codec, num_codebooks: int, start: int, stop: 
     lead = round(_LEAD * header.framing.sample_rate)
     first = max(0, start - lead) // step * step
     parts = reader.between(header.time(first), None if stop is None else header.time(stop + lead))
-    return cut(whole(parts, codec, num_codebooks, first), start - first, None if stop is None else stop - first)
+    return cut(
+        _decoded(_paced(reader, parts), codec, num_codebooks, first),
+        start - first,
+        None if stop is None else stop - first,
+    )
 
 
 def intact(salvage: Salvage, codec: Codec, num_codebooks: int, stop: int | None) -> Pieces:
@@ -50,11 +52,24 @@ def intact(salvage: Salvage, codec: Codec, num_codebooks: int, stop: int | None)
             break
         yield from _silence(codec, first - given)
         given = first
-        for piece in whole(run, codec, num_codebooks, first):
+        for piece in _decoded(blocks.of_codes(run), codec, num_codebooks, first):
             given += piece.shape[1]
             yield piece
     if stop is not None:
         yield from _silence(codec, stop - given)
+
+
+def _decoded(parts: Iterable[Codes], codec: Codec, num_codebooks: int, first: int = 0) -> Pieces:
+    """Audio of consecutive parts, the first of which begins at sample `first`."""
+    decoder = codec.stream_decoder(first_sample=first)
+    for part in parts:
+        yield decoder.push(part.codebooks(num_codebooks))
+    yield decoder.flush()
+
+
+def _paced(reader: Reader, parts: Iterator[Codes]) -> Iterator[Codes]:
+    """Parts that the reader gives: those of a pipe as they come, for the next one may be long in coming."""
+    return blocks.of_codes(parts) if reader.seekable else parts
 
 
 def _runs(salvage: Salvage) -> Iterator[tuple[int, list[Codes]]]:

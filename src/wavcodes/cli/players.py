@@ -86,7 +86,7 @@ class _ReaderPlayer(_CodecPlayer):
     def play(self, num_codebooks: int, start: int, stop: int | None) -> Pieces:
         if start or stop != self.num_samples:
             return pieces.between(self._reader, self.codec, num_codebooks, start, stop)
-        return pieces.whole(self._reader.parts(), self.codec, num_codebooks)
+        return pieces.whole(self._reader, self.codec, num_codebooks)
 
 
 class SalvagePlayer(_CodecPlayer):

@@ -28,7 +28,7 @@ class Recorder(Protocol):
     channels: int
 
     def push(self, audio: Audio) -> None:
-        """The next samples of the sound, float32 `(channels, n)`, as it is."""
+        """The next samples of the sound, float32 `(channels, n)`, at its rate."""
 
     def close(self) -> None:
         """Writes the end of the file; the sound is complete."""
@@ -66,7 +66,7 @@ class _CodecRecorder:
         self._encoder = codec.stream_encoder(num_codebooks=framing.num_codebooks)
 
     def push(self, audio: Audio) -> None:
-        self._writer.write(self._encoder.push(self._resampler.push(to_channels(audio, self.channels))))
+        self._writer.write(self._encoder.push(self._resampler.push(audio)))
 
     def close(self) -> None:
         self._writer.write(self._encoder.push(self._resampler.flush()))

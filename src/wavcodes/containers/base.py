@@ -141,6 +141,7 @@ class Reader(ABC):
         header: Facts of the clip.
         checksums: Those that a reading from the beginning verifies, such as `CRC-32C`; empty where the file has none.
         besides: What the file states that a header has no place for, in words.
+        seekable: False for a pipe.
     """
 
     header: Header
@@ -149,8 +150,8 @@ class Reader(ABC):
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._seekable = file.seekable()
-        self._start = file.tell() if self._seekable else 0
+        self.seekable = file.seekable()
+        self._start = file.tell() if self.seekable else 0
         self._used = False
 
     @abstractmethod
@@ -204,7 +205,7 @@ class Reader(ABC):
             )
 
     def _rewind(self) -> None:
-        if self._seekable:
+        if self.seekable:
             self._file.seek(self._start)
         elif self._used:
             raise InputError("this input is a pipe and was read already; open a file, or read it once")

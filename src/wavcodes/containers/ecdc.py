@@ -57,7 +57,7 @@ class EcdcReader(Reader):
         whole = facts.num_samples if facts.lm else _BLOCK_FRAMES * facts.framing.hop_length
         self._block_stride, self._block_length = (segment.stride, segment.length) if segment else (whole, whole)
         super().__init__(file)
-        if self._seekable and not facts.lm:
+        if self.seekable and not facts.lm:
             size = file.seek(0, os.SEEK_END) - self._start
             file.seek(self._start)
             if size < facts.body_size:
@@ -76,7 +76,7 @@ class EcdcReader(Reader):
             self._language_model = self._load_language_model(self._facts.framing.codec)
         self._rewind()
         skip = 0
-        if self._seekable and not self._facts.lm:
+        if self.seekable and not self._facts.lm:
             skip = min(sample, self._length - 1) // self._block_stride
             self._file.seek(self._start + skip * self._facts.segment_size(self._frames(self._block_length)))
         heard = _Heard(self._file)

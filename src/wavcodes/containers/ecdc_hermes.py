@@ -52,7 +52,7 @@ class HermesReader(WholeReader):
         self._size = packed_size(framing.bits, self._num_codes)
         self._limits = hints.limits
         super().__init__(file)
-        if self._seekable:
+        if self.seekable:
             size = file.seek(0, os.SEEK_END) - self._start
             file.seek(self._start)
             if size < self._size:

@@ -56,7 +56,7 @@ class LyraReader(Reader):
                 f"got the framing of {stated.codec} in {stated.num_codebooks}"
             )
         size = None
-        if self._seekable:
+        if self.seekable:
             size = file.seek(0, os.SEEK_END) - self._start
             file.seek(self._start)
         books = _books_of_size(size) if stated is None else stated.num_codebooks
@@ -70,7 +70,7 @@ class LyraReader(Reader):
         self._rewind()
         framing, hop = self.header.framing, self.header.framing.hop_length
         first = 0  # frame
-        if self._seekable:
+        if self.seekable:
             first = sample // (_BLOCK_FRAMES * hop) * _BLOCK_FRAMES
             self._file.seek(self._start + first * self._packet)
         while data := read_up_to(self._file, _BLOCK_FRAMES * self._packet):

@@ -114,7 +114,7 @@ class NacReader(Reader):
         layout, extent = self._layout, self._layout.block_extent
         self._rewind()
         lengths, digest, course = array("I"), hashlib.sha256(), Course(self.header.framing)
-        skip = sample // extent if self._seekable else 0
+        skip = sample // extent if self.seekable else 0
         if skip:
             end = self._indexed_end()
             skip = max(0, min(skip, len(end.lengths) - 1))

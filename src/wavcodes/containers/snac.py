@@ -151,7 +151,7 @@ class SnacReader(WholeReader):
         self._limits.check_samples(framing.longest(self._num_frames))
         super().__init__(file)
         num_samples: int | None = framing.longest(self._num_frames)
-        if self._seekable:
+        if self.seekable:
             size = sum(level.size for level in self._levels)
             there = file.seek(0, os.SEEK_END) - self._start
             if there < size:
