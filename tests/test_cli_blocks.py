@@ -94,10 +94,11 @@ def test_what_precedes_damage_goes_through(codec: Codec, codes: Codes, kind: typ
 
 
 def test_pieces_are_joined_and_none_is_lost() -> None:
-    cuts = [0, 3, 3, 999, 1_000, 1_700, 5_000, 5_001]
+    full = BLOCK_SECONDS * 100
+    cuts = [0, 3, 3, full - 1, full, full + 700, 5_000, 5_001]
     rows = exact.signal(5_001)[np.newaxis]
     split = [rows[:, a:b] for a, b in pairwise(cuts)]
     joined = list(blocks.of_audio(split, sample_rate=100))
-    assert [block.shape[1] for block in joined] == [1_000, 4_000, 1]
+    assert [block.shape[1] for block in joined] == [full, 5_000 - full, 1]
     np.testing.assert_array_equal(np.concatenate(joined, axis=1), rows)
     assert list(blocks.of_audio([], sample_rate=100)) == []
