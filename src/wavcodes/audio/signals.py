@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from ..spec import CodecSpec
 
-BLOCK_SECONDS = 12
+BLOCK_SECONDS = 15
 """Of sound that go through a codec at a time where somebody waits for what a block gives: a reader of the output, a
 progress bar, a caller who cancels. A long one, for threads wait for one another at its start and at its end."""
 
