@@ -116,7 +116,7 @@ def test_the_packaged_weights_fit_their_network() -> None:
 def test_the_real_lyra_files_fit_their_network(shared: Path) -> None:
     entry = registry.checkpoint("lyra_v2")
     found = locate(entry.spec, shared / "weights/lyra_v2_1.2")
-    check(entry.tensors(tuple(one.path for one in found)), tensor_shapes(entry.network()), "shared")
+    dict(check(entry.tensors(tuple(one.path for one in found)), tensor_shapes(entry.network()), "shared"))
 
 
 @pytest.mark.parametrize(("typed", "name"), [("EnCodec-24kHz", "encodec_24khz"), ("LYRA_V2", "lyra_v2")])

@@ -22,6 +22,7 @@ from wavcodes import registry
 from wavcodes.errors import FormatError, ModelError, ResourceError
 from wavcodes.spec import WeightFile
 from wavcodes.weights import (
+    Deferred,
     Located,
     check,
     digest,
@@ -337,7 +338,7 @@ def test_a_weight_stored_twice_is_a_model_error() -> None:
 def test_a_zero_direction_is_found_by_the_check() -> None:
     zero = {"x.weight_g": np.ones((1, 1), np.float32), "x.weight_v": np.zeros((1, 2), np.float32)}
     with pytest.raises(ModelError, match=r"1 NaN or infinite: x\.weight"):
-        check(fold_weight_norm(zero), {"x.weight": (1, 2)}, "test")
+        check(fold_weight_norm(zero), {"x.weight": (1, 2)}, "test")["x.weight"]
 
 
 # ---- names, shapes, identity
@@ -381,6 +382,23 @@ def test_all_that_is_wrong_is_reported_at_once() -> None:
     ):
         assert part in message
     assert "right" not in message
+
+
+def test_values_are_looked_at_when_they_are_asked_for() -> None:
+    made: list[str] = []
+
+    def tensor(name: str, value: float) -> Deferred:
+        return Deferred((2,), np.float32, lambda: made.append(name) or np.array([0, value], np.float32))
+
+    values = {"a": 1, "b": np.nan, "c": 2, "d": -np.inf}
+    checked = check({name: tensor(name, value) for name, value in values.items()}, dict.fromkeys(values, (2,)), "FILE")
+    assert made == []
+    np.testing.assert_array_equal(checked["a"], np.array([0, 1], np.float32), strict=True)
+    np.testing.assert_array_equal(checked["c"], np.array([0, 2], np.float32), strict=True)
+    assert made == ["a", "c"]
+    for name in ("b", "d"):
+        with pytest.raises(ModelError, match=r"^FILE does not hold .*; 2 NaN or infinite: b, d\. Pass"):
+            checked[name]
 
 
 def test_checked_tensors_are_contiguous_float32_in_the_order_of_the_graph() -> None:

@@ -84,8 +84,7 @@ class Codec:
         from concurrent.futures import ThreadPoolExecutor  # here, because many programs never load a codec
 
         with giving_back(), ThreadPoolExecutor(self.threads) as pool:  # what the tensors take one after the other
-            # What is not finite is found by who packs it or hashes it: weights are read twice, not three times.
-            tensors = weights.fit(
+            tensors = weights.check(
                 checkpoint.tensors(paths), graph.tensor_shapes(network), ", ".join(path.name for path in paths)
             )
             digest = pool.submit(weights.digest, tensors)

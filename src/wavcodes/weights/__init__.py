@@ -4,7 +4,7 @@ graph, and checked against the graph tensor by tensor."""
 from .formats import read
 from .locate import Located, locate
 from .safetensors_file import read_safetensors
-from .tensors import Checked, Deferred, Tensors, check, digest, fit, fold_weight_norm, rename, squeeze
+from .tensors import Checked, Deferred, Tensors, check, digest, fold_weight_norm, rename, squeeze
 
 __all__ = [
     "Checked",
@@ -13,7 +13,6 @@ __all__ = [
     "Tensors",
     "check",
     "digest",
-    "fit",
     "fold_weight_norm",
     "locate",
     "read",

@@ -187,12 +187,17 @@ class Checked(Mapping[str, NDArray[np.float32]]):
         return len(self._tensors)
 
 
-def fit(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], source: str) -> Checked:
-    """As `check`, for who asks for every tensor anyway: the values are looked at when they are asked for.
+def check(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], source: str) -> Checked:
+    """Exactly the expected tensors, in the order of `expected`. Values are looked at when they are asked for.
+
+    Args:
+        tensors: Tensors under the names of the graph.
+        expected: Names and shapes, as `graph.tensor_shapes` gives them.
+        source: Where they come from, for the message.
 
     Raises:
-        ModelError: Tensors are missing, unexpected, misshapen or not float32; then also where some hold NaN or
-            infinities, all of them reported together.
+        ModelError: Tensors are missing, unexpected, misshapen or not float32; all of them are reported together, with
+            those that hold NaN or infinities.
     """
     both = [name for name in expected if name in tensors]
     misshapen = [name for name in both if tensors[name].shape != tuple(expected[name])]
@@ -206,24 +211,6 @@ def fit(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], 
     if any(faults):
         raise _unusable([*faults, _not_finite({n: tensors[n] for n in both if n not in mistyped})], source)
     return Checked({name: tensors[name] for name in expected}, source)
-
-
-def check(tensors: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], source: str) -> Checked:
-    """Exactly the expected tensors, in the order of `expected`.
-
-    Args:
-        tensors: Tensors under the names of the graph.
-        expected: Names and shapes, as `graph.tensor_shapes` gives them.
-        source: Where they come from, for the message.
-
-    Raises:
-        ModelError: Tensors are missing, unexpected, misshapen, not float32, or hold NaN or infinities; all of
-            them are reported together.
-    """
-    checked = fit(tensors, expected, source)
-    for name in checked:
-        checked[name]
-    return checked
 
 
 def _unusable(faults: Sequence[str], source: str) -> ModelError:
