@@ -131,14 +131,14 @@ Minimal::Minimal(const Kernels& kernels, const Plan& plan, int width, int column
         panels_.push_back({first, count});
         for (int i = 0; i < points_; i++) ranges.push_back({points_ * first + i * count, count, 0});
     }
-    std::vector<float> made;  // those of all points for one panel, [point][row][column]
-    int ready = -1;           // which
     const int rows = plan.groups * width;
+    Pages<float> made(size_t(points_) * rows * std::min(most, columns));  // of all points of a panel, [point][row][column]
+    int ready = -1;                                                       // which
     matrix_ = std::make_unique<Matrix>(
         kernels, rows, ranges,
         [&](int row, int first, int count, float* out) {
             const int panel = first / (points_ * most);
-            if (panel != ready) made = transformed(values, made_of.weights, panels_[ready = panel]);
+            if (panel != ready) transform(values, made_of.weights, panels_[ready = panel], made.data());
             const int point = (first - points_ * panels_[panel].first) / count;
             std::copy_n(made.data() + (size_t(point) * rows + row) * count, count, out);
         },
@@ -147,15 +147,15 @@ Minimal::Minimal(const Kernels& kernels, const Plan& plan, int width, int column
     for (int j = 0; j < columns; j++) bias_.data()[j] = bias(j);
 }
 
-std::vector<float> Minimal::transformed(const Values& values, const std::vector<std::vector<double>>& factors,
-                                        const Columns& panel) const {
+void Minimal::transform(const Values& values, const std::vector<std::vector<double>>& factors, const Columns& panel,
+                        float* out) const {
     const int taps = plan_.taps, count = panel.count, rows = plan_.groups * width_;
-    std::vector<float> out(size_t(points_) * rows * count), given(size_t(taps) * count);
+    std::vector<float> given(size_t(taps) * count);
     for (int row = 0; row < rows; row++) {
         for (int k = 0; k < taps; k++)
             values((row / width_ * taps + k) * width_ + row % width_, panel.first, count, given.data() + k * count);
         for (int i = 0; i < points_; i++) {
-            float* to = out.data() + (size_t(i) * rows + row) * count;
+            float* to = out + (size_t(i) * rows + row) * count;
             switch (taps) {
                 case 2: combine<2>(factors[i].data(), given.data(), count, to); break;
                 case 3: combine<3>(factors[i].data(), given.data(), count, to); break;
@@ -163,7 +163,6 @@ std::vector<float> Minimal::transformed(const Values& values, const std::vector<
             }
         }
     }
-    return out;
 }
 
 void Minimal::run(const float* x, ptrdiff_t row, int dilation, size_t position, size_t rows,

@@ -54,8 +54,8 @@ class Minimal {
         int dilation, count;
     };
     // The weights of all points for one panel, [point][row][column].
-    std::vector<float> transformed(const Values& values, const std::vector<std::vector<double>>& factors,
-                                   const Columns& panel) const;
+    void transform(const Values& values, const std::vector<std::vector<double>>& factors, const Columns& panel,
+                   float* out) const;
     void apply(const Tiles& tiles, const Matrix::Output& output, int threads) const;
 
     const Kernels& kernels_;
