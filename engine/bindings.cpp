@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "attention.h"
+#include "fold.h"
 #include "noise.h"
 #include "quantizers.h"
 
@@ -200,6 +201,23 @@ NB_MODULE(_core, m) {
             return owned(values.release(), {count});
         },
         "seed"_a, "source"_a, "first"_a, "count"_a, "Numbers of a noise source, float32 (count,), from `first` on.");
+
+    m.def(
+        "fold",
+        [](const Input& magnitude, const Input& direction) {
+            require(magnitude.ndim() >= 1 && direction.ndim() >= 1, "expected rows");
+            const size_t rows = direction.shape(0);
+            require(magnitude.size() == rows && direction.size() > 0, "expected a magnitude for each row");
+            auto weight = std::make_unique<Pages<float>>(direction.size());
+            {
+                const WithoutGil others_run;
+                fold(magnitude.data(), direction.data(), rows, direction.size() / rows, weight->data());
+            }
+            float* data = weight->data();
+            nb::capsule owner(weight.release(), [](void* p) noexcept { delete static_cast<Pages<float>*>(p); });
+            return nb::ndarray<nb::numpy, float>(data, {direction.size()}, owner);
+        },
+        "magnitude"_a, "direction"_a, "magnitude * direction / |direction|, the norm taken over each row; flat.");
 
     nb::class_<LastConv>(m, "LastConv")
         .def(

@@ -39,15 +39,15 @@ ROWS = (
 )
 ROW = {unit: row for row, units in enumerate(ROWS) for unit in units}
 
-# Libraries that one unit alone knows, so that each can be replaced in one place.
+# Libraries that one unit alone knows, so that each can be replaced in one place; the engine also folds weights.
 OWNERS = {
-    "soundfile": "audio",
-    "soxr": "audio",
-    "av": "audio",
-    "safetensors": "weights",
-    "huggingface_hub": "weights",
-    "torch": "engines",
-    "wavcodes._core": "engines",
+    "soundfile": {"audio"},
+    "soxr": {"audio"},
+    "av": {"audio"},
+    "safetensors": {"weights"},
+    "huggingface_hub": {"weights"},
+    "torch": {"engines"},
+    "wavcodes._core": {"engines", "weights"},
 }
 ALLOWED = {"numpy", *OWNERS}
 # They run what is in a file, or are the package that this one does without.
@@ -109,7 +109,7 @@ def test_a_module_imports_only_the_libraries_that_it_may(path: Path) -> None:
         library = "wavcodes._core" if name == ("wavcodes", "_core") else name[0]
         assert library not in BANNED
         if library in OWNERS:
-            assert module_of(path)[0] == OWNERS[library], f"only {OWNERS[library]} may know {library}"
+            assert module_of(path)[0] in OWNERS[library], f"only {OWNERS[library]} may know {library}"
         elif library != "wavcodes":
             assert library in ALLOWED or library in sys.stdlib_module_names, f"{library} is not among the dependencies"
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .. import _core
 from ..errors import ModelError
 
 
@@ -50,7 +51,6 @@ _WEIGHT_NORM = (
 )
 
 _PIECE = 1 << 17  # bytes; hashing waits longer for memory than copying it into the cache takes
-_BLOCK = 1 << 15  # values squared at a time: they stay in the cache
 _NAMED = 6  # tensors of one kind that a message names before it only counts
 
 
@@ -87,32 +87,10 @@ def _folded(stem: str, g: Tensor, v: Tensor) -> Deferred:
             f"got {v.dtype} {v.shape} and {g.dtype} {g.shape}"
         )
 
-    scale: NDArray[np.float32] | None = None
-
     def weight() -> NDArray[np.float32]:
-        nonlocal scale
-        direction = np.asarray(v)
-        with np.errstate(divide="ignore", invalid="ignore"):  # a zero direction gives NaN, which `check` reports
-            if scale is None:
-                scale = np.divide(g, _norms(direction).reshape(g.shape), dtype=np.float32)
-            return np.asarray(direction * scale)
+        return _core.fold(np.ascontiguousarray(g), np.ascontiguousarray(v)).reshape(v.shape)
 
     return Deferred(v.shape, np.float32, weight)
-
-
-def _norms(direction: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of what stands under each index of the first axis."""
-    # Not np.sum or np.linalg.norm: their order of addition depends on the vector width of the CPU, and so would the
-    # last bits of the weights and then the codes. Every partial sum of cumsum is an output, which fixes its order.
-    rows = direction.reshape(len(direction), -1)
-    total: NDArray[np.float64] = np.empty((len(rows), 1))
-    step = max(1, _BLOCK // rows.shape[1])
-    sums = np.empty((min(step, len(rows)), rows.shape[1]))
-    for i in range(0, len(rows), step):
-        block = rows[i : i + step]
-        squares = np.square(block, sums[: len(block)], dtype=np.float64)
-        total[i : i + step] = np.cumsum(squares, axis=1, out=squares)[:, -1:]
-    return np.asarray(np.sqrt(total), np.float32)
 
 
 def rename(tensors: Mapping[str, Tensor], rules: Iterable[tuple[str, str | None]]) -> Tensors:
