@@ -8,14 +8,13 @@ One process per codec. All codecs take about six hours for 60 minutes of audio.
 
 import argparse
 import os
-import platform
 import sys
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).resolve().parents[1]
+from harness import ROOT, machine
+
 LYRA = Path(os.environ.get("WAVCODES_SHARED", ROOT.parent / "shared")) / "weights" / "lyra_v2_1.2"
 
 
@@ -26,12 +25,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of the engine (default 1)")
     parser.add_argument("--codec", action="append", help="only this one; may be given several times")
     arguments = parser.parse_args()
-    sys.path[0] = str(ROOT / "tests")  # instead of this folder
     import exact
     import long_audio
 
     from wavcodes import list_codecs, registry, spec
-    from wavcodes.engines.native import isa
 
     short, long = arguments.minutes
     lines = [
@@ -42,8 +39,7 @@ def main() -> None:
         "above what the loaded codec takes, encoder and decoder together; time is the CPU time of both for a second",
         "of audio, the median of the windows.",
         "",
-        f"Machine: {platform.machine()}, {os.cpu_count()} cores, kernels `{isa()}`, {arguments.threads} thread(s), "
-        f"{time.strftime('%Y-%m-%d')}.",
+        f"Machine: {machine()}, {arguments.threads} thread(s).",
         "",
         f"| codec | codec, MiB | after {short:g} min, MiB | after {long:g} min, MiB "
         f"| first {short:g} min, ms/s | last {short:g} min, ms/s | ratio |",

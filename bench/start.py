@@ -1,28 +1,23 @@
 """Measures how long a new process takes to its first codes, ours and the peer's, and prints Markdown.
 
-    python bench/start.py [-o FILE] [--processes 9] [--codec NAME]...
+    python bench/start.py [--rounds 9] [--codec NAME]...
 
 Needs the extra `peers`. The clock runs from the start of Python to the moment when the codes of 1 s of audio are there:
 imports, weights from a local safetensors file (random ones, in the published layout) and encoding. The processes take
 turns; one of each is started before, so that files are in the page cache and modules compiled.
 """
 
-import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 import numpy as np
-
-ROOT = Path(__file__).resolve().parents[1]
+from harness import Lines, in_turns, main, progress, section
 
 # Each gets a codec's name, a folder with the weights and the file of the audio, (channels, samples).
 OURS = """
@@ -61,58 +56,32 @@ print(codes[-1].shape[-1], flush=True)
 PEERS = {"encodec_24khz": ("transformers", TRANSFORMERS), "snac_24khz": ("snac", SNAC)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("-o", "--output", type=Path, help="file to write the table to")
-    parser.add_argument("--processes", type=int, default=9, help="timed processes of each side (default 9)")
-    parser.add_argument("--codec", action="append", choices=PEERS, help="only this one; may be given several times")
-    arguments = parser.parse_args()
-    text = "\n".join(report(arguments.processes, arguments.codec or list(PEERS)))
-    print(text)
-    if arguments.output:
-        arguments.output.write_text(text + "\n")
-
-
-def report(processes: int, names: list[str]) -> Iterator[str]:
-    yield "# Cold start"
-    yield ""
-    yield "Printed by `python bench/start.py`: seconds from the start of a process to the codes of 1 s of audio, with"
-    yield f"weights from a local safetensors file that is in the page cache. Medians of {processes} processes in turns."
-    yield ""
-    yield (
-        f"- Machine: {platform.machine()}, {os.cpu_count()} cores, all of them used, {time.strftime('%Y-%m-%d')}; "
-        + ", ".join(f"{name} {version(name)}" for name in ("transformers", "snac", "torch", "numpy"))
-        + f", Python {platform.python_version()}"
-    )
-    yield ""
-    yield "| codec | peer | peer, s | wavcodes, s | least to greatest | ratio |"
-    yield "|---|---|---|---|---|---|"
-    for name in names:
+def table(rounds: int, codecs: list[str]) -> Lines:
+    text = f"""
+    Seconds from the start of a process to the codes of 1 s of audio, on all cores, with weights from a local
+    safetensors file that is in the page cache. Medians of {rounds} processes in turns."""
+    columns = ("codec", "package", "package, s", "wavcodes, s", "least to greatest", "ratio")
+    yield from section("Cold start", text, *columns)
+    for name in codecs:
         package, code = PEERS[name]
-        theirs, ours = in_turns(name, code, processes)
+        theirs, ours = processes(name, code, rounds)
         yield (
             f"| `{name}` | {package} | {median(theirs):.2f} | {median(ours):.3f} "
             f"| {min(ours):.3f} to {max(ours):.3f} | **{median(theirs) / median(ours):.1f}** |"
         )
+        progress(name)
 
 
-def in_turns(name: str, peer: str, processes: int) -> tuple[list[float], list[float]]:
+def processes(name: str, peer: str, rounds: int) -> tuple[list[float], list[float]]:
     """Seconds of the peer's processes and of ours."""
-    times: tuple[list[float], list[float]] = ([], [])
     with tempfile.TemporaryDirectory() as folder:
-        write_model(name, Path(folder))
-        audio = Path(folder) / "audio.npy"
-        for turn in range(processes + 1):
-            for code, record in zip((peer, OURS), times, strict=True):
-                seconds = first_codes(code, name, folder, str(audio))
-                if turn:  # the first one warms up
-                    record.append(seconds)
-    return times
+        audio = write_model(name, Path(folder))
+        theirs, ours = in_turns([peer, OURS], rounds, lambda code: first_codes(code, name, folder, str(audio)))
+    return theirs, ours
 
 
-def write_model(name: str, folder: Path) -> None:
-    """Random weights, the peer's configuration and 1 s of audio."""
-    sys.path[0] = str(ROOT / "tests")  # instead of this folder
+def write_model(name: str, folder: Path) -> Path:
+    """Random weights, the peer's configuration and 1 s of audio, whose file this gives."""
     import peers
     import peers_snac
     from pairs import RANDOM
@@ -123,7 +92,9 @@ def write_model(name: str, folder: Path) -> None:
         model.config.save_pretrained(folder)
     else:
         (folder / "config.json").write_text(json.dumps(peers_snac.SNAC[name]))
-    np.save(folder / "audio.npy", peers.sound(1, 24_000)[None])
+    audio = folder / "audio.npy"
+    np.save(audio, peers.sound(1, 24_000)[None])
+    return audio
 
 
 def first_codes(code: str, *arguments: str) -> float:
@@ -145,4 +116,4 @@ def environment() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    main(table, __doc__, 9, tuple(PEERS))
