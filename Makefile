@@ -14,7 +14,7 @@ help:
 	@echo 'make demo    install into $(VENV), then turn examples/sample.flac into codes and back'
 	@echo 'make test    install into $(VENV) with what the tests need, then run them'
 	@echo 'make lint    check style and types'
-	@echo 'make bench   measure the speed against the reference implementations and write docs/benchmarks.md'
+	@echo 'make bench   measure the speed, also of the reference implementations, in 25 minutes, and write docs/benchmarks.md'
 	@echo 'make parity  compare all codecs with the reference implementations and write docs/parity.md'
 	@echo 'make clean   remove what these commands made'
 
