@@ -17,7 +17,7 @@ from harness import ROOT, Lines, fma_peak, machine, options
 
 import wavcodes
 
-TABLES = ("against", "bound", "threads", "start", "streams", "layers")
+TABLES = ("against", "bound", "bf16", "threads", "start", "streams", "layers")
 """Each in a process of its own, whose allocator, kernels and libraries nothing else has touched."""
 PACKAGES = ("transformers", "encodec", "descript-audio-codec", "snac", "moshi", "rustymimi", "torch", "numpy")
 
