@@ -5,11 +5,17 @@ import importlib
 import importlib.util
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+# A shell that starts the tests in the background lets them ignore Ctrl-C, and with them all programs that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _missing(kind: str, reason: str) -> None:
