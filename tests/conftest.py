@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-
 # A shell that starts the tests in the background lets them ignore Ctrl-C, and with them all programs that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
