@@ -60,14 +60,14 @@ def test_files_go_through_in_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lengths: list[float], rate: int, channels: int
 ) -> None:
     enter_folder(tmp_path, monkeypatch)
-    soundfile.write("long.wav", np.stack([vowel(45.0, rate)] * channels, axis=1), rate)
-    for command in ("encode long.wav", "decode long.nac -o b.wav", "decode long.nac -o c.wav --from 1 --to 44"):
+    soundfile.write("long.wav", np.stack([vowel(3.5 * BLOCK_SECONDS, rate)] * channels, axis=1), rate)
+    stretch = f"--from 1 --to {3.4 * BLOCK_SECONDS}"
+    for command in ("encode long.wav", "decode long.nac -o b.wav", f"decode long.nac -o c.wav {stretch}"):
         lengths.clear()
         assert run(*command.split()) == 0
         longest = [length for length in lengths if length >= BLOCK_SECONDS - 0.1]  # a resampler keeps some
-        assert len(longest) in (3, 4), command
+        assert len(longest) == 3, command
         assert max(longest) < BLOCK_SECONDS + 5
-        assert sum(longest) > 30
 
 
 def test_a_pipe_goes_through_as_it_comes(codec: Codec, codes: Codes, lengths: list[float]) -> None:

@@ -102,7 +102,7 @@ def latent(engine: Engine) -> bytes:
 def test_a_pool_does_all_the_packing_and_changes_nothing(workers: int, network: Network, tensors: Weights) -> None:
     alone, shared = Watched(tensors), Watched(tensors)
     with ThreadPoolExecutor(workers) as pool:
-        engine = Engine(network, shared, "both", pool)
+        engine = Engine(network, shared, pool=pool)
     assert latent(engine) == latent(Engine(network, alone))
     assert set(alone.threads) == set(shared.threads) == set(tensor_shapes(network))
     assert set.union(*alone.threads.values()) == {threading.get_ident()}
@@ -113,7 +113,7 @@ def test_a_pool_does_all_the_packing_and_changes_nothing(workers: int, network: 
 def test_a_pool_packs_no_more_than_the_parts(parts: Parts, network: Network, tensors: Weights) -> None:
     watched = Watched(tensors)
     with ThreadPoolExecutor(2) as pool:
-        Engine(network, watched, parts, pool)
+        Engine(network, watched, parts, pool=pool)
     assert set(watched.threads) == set(tensor_shapes(network, parts))
 
 
@@ -123,4 +123,4 @@ def test_a_failure_in_the_pool_is_told_as_without_one(part: str, network: Networ
     with ThreadPoolExecutor(2) as pool:
         for packers in (pool, None):
             with pytest.raises(ModelError, match=f"^no {name}$"):
-                Engine(network, Watched(tensors, name), "both", packers)
+                Engine(network, Watched(tensors, name), pool=packers)
