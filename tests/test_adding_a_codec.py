@@ -140,6 +140,7 @@ def tested(run: Callable[..., str]) -> str:
     return run(PYTEST, "-v", "-k", command)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "test",
     [
@@ -159,6 +160,7 @@ def test_the_tests_of_the_repository_pick_the_codec_up(test: str, tested: str) -
     assert f"{test} PASSED" in tested, tested
 
 
+@pytest.mark.slow
 def test_upstream_agrees(tested: str, peer: Callable[[str], object]) -> None:
     peer("torch")
     assert len(re.findall(r"test_parity_toy\.py::\S+ PASSED", tested)) == 18, tested

@@ -422,7 +422,7 @@ def their_frames(meta: SimpleNamespace, model: Any, name: str, data: bytes, monk
 CLIPS = [
     pytest.param("encodec_24khz", 2, 1, id="one sample"),
     pytest.param("encodec_24khz", 8, 9_700, id="24 kHz"),
-    pytest.param("encodec_48khz", 4, 48_000, id="48 kHz, two segments"),
+    pytest.param("encodec_48khz", 4, 48_000, id="48 kHz, two segments", marks=pytest.mark.slow),
     pytest.param("encodec_24khz", 8, 240_000, id="10 s, 6 kbps", marks=pytest.mark.slow),
     pytest.param("encodec_24khz", 32, 240_000, id="10 s, 24 kbps", marks=pytest.mark.slow),
     pytest.param("encodec_48khz", 16, 150_000, id="48 kHz, four segments", marks=pytest.mark.slow),
@@ -504,7 +504,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 SOUNDS = [
     pytest.param("encodec_24khz", 1.5, 0.5, id="24 kHz"),
-    pytest.param("encodec_48khz", 3, 1.2, id="48 kHz"),
+    pytest.param("encodec_48khz", 3, 1.2, id="48 kHz", marks=pytest.mark.slow),
     pytest.param("encodec_24khz", 6, 10, id="24 kHz, 10 s", marks=pytest.mark.slow),
     pytest.param("encodec_48khz", 6, 10, id="48 kHz, 10 s", marks=pytest.mark.slow),
 ]

@@ -31,7 +31,7 @@ def refused(checkpoint: Checkpoint, path: Path, threads: int, parts: Parts = "bo
     return str(caught.value)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_value_that_is_not_finite_is_found_wherever_it_is(
     threads: int, small: tuple[Checkpoint, Path], tmp_path: Path
 ) -> None:

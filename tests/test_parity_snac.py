@@ -21,7 +21,8 @@ from wavcodes import registry
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 
-@pytest.fixture(scope="module", params=["snac_24khz", "snac_44khz"])  # 32 kHz has the network of the latter
+# 32 kHz has the network of 44.1 kHz.
+@pytest.fixture(scope="module", params=["snac_24khz", pytest.param("snac_44khz", marks=pytest.mark.slow)])
 def pair(request: pytest.FixtureRequest, random_pair: Callable[[str, int], Pair]) -> Pair:
     return random_pair(request.param, 1)
 
