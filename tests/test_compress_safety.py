@@ -112,7 +112,7 @@ def test_a_full_disk(folder: Path, command: str, source: str, target: str) -> No
     before = names(folder)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     codes = []
-    for size in np.linspace(0, whole - 1, 20).astype(int):
+    for size in np.linspace(0, whole - 1, 50).astype(int):
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), limits[1]))
             codes.append(run(command, source, target, "-f", "-qq"))
@@ -121,6 +121,6 @@ def test_a_full_disk(folder: Path, command: str, source: str, target: str) -> No
         assert names(folder) == before
         assert names(folder / "temporary") == set()
         assert Path(target).read_bytes() == b"an older output"
-    assert codes == [74] * 20
+    assert codes == [74] * 50
     assert run(command, source, target, "-f") == 0
     assert Path(target).stat().st_size == whole
