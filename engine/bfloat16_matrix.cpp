@@ -76,19 +76,9 @@ void Bfloat16Matrix::apply(const Input& input, const Segment* extra, int rows, c
         {parts + own, blocks_of(extra_), 1, ptrdiff_t(rows) * block, block, 0},
     };
     const std::span<const Bfloat16Window> used(windows, extra ? 2 : 1);
-    const int panels = int(panels_.size());
-    if (rows >= 2 * most_rows * threads) {
-        const int share = (rows + threads * most_rows - 1) / (threads * most_rows) * most_rows;
-        parallel(threads, [&](int i) {
-            const int first = std::min(rows, i * share), last = std::min(rows, (i + 1) * share);
-            if (first < last) apply_range(used, low, first, last, 0, panels, output);
-        });
-    } else {
-        const int shares = std::min(threads, panels);
-        parallel(shares, [&](int i) {
-            apply_range(used, low, 0, rows, panels * i / shares, panels * (i + 1) / shares, output);
-        });
-    }
+    share_out(rows, most_rows, int(panels_.size()), threads, [&](int first, int last, int first_panel, int last_panel) {
+        apply_range(used, low, first, last, first_panel, last_panel, output);
+    });
 }
 
 void Bfloat16Matrix::apply_range(std::span<const Bfloat16Window> windows, ptrdiff_t low, int first_row, int last_row,

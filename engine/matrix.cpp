@@ -109,19 +109,9 @@ void Matrix::apply(std::span<const Segment> segments, int fixed, int rows, const
         const Segment& s = segments[0];
         return bfloat16_->apply({s.x, s.stride, 1, 1}, nullptr, rows, output, threads);
     }
-    const int panels = int(panels_.size());
-    if (rows >= 2 * grain * threads) {
-        const int share = (rows + threads * grain - 1) / (threads * grain) * grain;
-        parallel(threads, [&](int i) {
-            const int first = std::min(rows, i * share), last = std::min(rows, (i + 1) * share);
-            if (first < last) apply_range(segments, fixed, first, last, 0, panels, output);
-        });
-    } else {
-        const int parts = std::min(threads, panels);
-        parallel(parts, [&](int i) {
-            apply_range(segments, fixed, 0, rows, panels * i / parts, panels * (i + 1) / parts, output);
-        });
-    }
+    share_out(rows, grain, int(panels_.size()), threads, [&](int first, int last, int first_panel, int last_panel) {
+        apply_range(segments, fixed, first, last, first_panel, last_panel, output);
+    });
 }
 
 }  // namespace wavcodes

@@ -1,6 +1,7 @@
 // Splitting the outputs of one computation over cores.
 #pragma once
 
+#include <algorithm>
 #include <climits>
 #include <type_traits>
 
@@ -20,6 +21,22 @@ void parallel(int count, Task&& task, int threads = INT_MAX) {
     using Plain = std::remove_reference_t<Task>;
     run_on_pool(
         count, threads, [](void* data, int i) { (*static_cast<Plain*>(data))(i); }, &task);
+}
+
+// Shares out a product: its rows, in whole tiles of `tile`, or its panels where rows are few.
+// Calls run(first row, last row, first panel, last panel).
+template <class Run>
+void share_out(int rows, int tile, int panels, int threads, Run&& run) {
+    if (rows >= 2 * tile * threads) {
+        const int share = (rows + threads * tile - 1) / (threads * tile) * tile;
+        parallel(threads, [&](int i) {
+            const int first = std::min(rows, i * share), last = std::min(rows, (i + 1) * share);
+            if (first < last) run(first, last, 0, panels);
+        });
+    } else {
+        const int parts = std::min(threads, panels);
+        parallel(parts, [&](int i) { run(0, rows, panels * i / parts, panels * (i + 1) / parts); });
+    }
 }
 
 }  // namespace wavcodes

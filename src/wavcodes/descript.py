@@ -267,7 +267,7 @@ def encode_dac(
     encoder = DacEncoder(
         codec, sample_rate, len(rows), bandwidth=bandwidth, num_codebooks=num_codebooks, threads=threads
     )
-    block = BLOCK_SECONDS * codec.spec.sample_rate
+    block = BLOCK_SECONDS * sample_rate
     for first in range(0, rows.shape[1], block):
         encoder.push(rows[:, first : first + block])
     return encoder.finish()
