@@ -28,8 +28,8 @@ def table(rounds: int, codecs: list[str]) -> Lines:
     torch.set_num_threads(1)
     allocator = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items() if name.startswith("MALLOC"))
     text = f"""
-    Random weights in the published layout; encoding includes the quantizer. One thread, 10 s of audio (4 s of the
-    larger codecs), {rounds} rounds in turns; speeds and ratios are the medians of the rounds. Where a codec has several
+    Random weights in the published layout; encoding includes the quantizer. One thread, 10 s of audio, {rounds}
+    rounds in turns; speeds and ratios are the medians of the rounds. Where a codec has several
     packages, the fastest of them is its peer. All have the allocator set to `{allocator}`."""
     columns = ("package, x real time", "wavcodes, x real time", "ratio", "least to greatest")
     yield from section("Against the upstream packages", text, "codec", "package", "direction", *columns)

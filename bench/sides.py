@@ -38,14 +38,15 @@ def sides(name: str) -> Sides:
     with tempfile.TemporaryDirectory() as folder:
         pair = random_pair(name, 0, Path(folder))
     spec, family = pair.spec, name.partition("_")[0]
-    seconds = 10.0 if name in ("encodec_24khz", "encodec_48khz", "snac_24khz", "mimi") else 4.0
-    audio = sound(pair, 1, int(seconds * spec.sample_rate))
+    audio = sound(pair, 1, int(_SECONDS * spec.sample_rate))
     count = spec.resolve_codebooks(_BANDWIDTHS.get(family, spec.bandwidths[-1]))
     models = {pair.package: pair.theirs, **dict(_others(name, pair.theirs))}
     batch = torch.from_numpy(audio)[None]
     works = {package: _PEERS[family, package](model, batch, spec, count) for package, model in models.items()}
-    return Sides(name, spec.bandwidth(count), seconds, _ours(pair.ours, audio, count), works)
+    return Sides(name, spec.bandwidth(count), _SECONDS, _ours(pair.ours, audio, count), works)
 
+
+_SECONDS = 10.0
 
 _BANDWIDTHS = {"encodec": 6.0, "mimi": 1.1}
 """Those that are used most; of the other families, all codebooks."""

@@ -20,7 +20,7 @@ class Filter {
     static Minimal::Plan plan(const Kernels& kernels, const Window& window, int columns, size_t together);
     // Taps of a plan that stand before those of the window. Their weights are zero; what they read has to be there.
     static int added_taps(const Window& window, const Minimal::Plan& plan) {
-        return plan.outputs ? plan.taps * plan.groups - window.taps : 0;
+        return plan.outputs ? plan.taps * plan.halves() - window.taps : 0;
     }
 
     // `values`: weights of the window's values, [taps][width], for each column, and after those of `extra` more values,

@@ -10,7 +10,7 @@ namespace {
 // Output values that one piece of a layer's work writes: small enough to stay in the second-level cache.
 constexpr size_t piece_values = 48 << 10;
 // Weights beyond this are worth waiting for many rows: they come from memory, once per batch.
-constexpr size_t heavy_bytes = 512 << 10;
+constexpr size_t heavy_bytes = 1 << 20;
 constexpr size_t heavy_batch = 288;
 constexpr size_t tile_rows = 12;  // multiple of the rows of most register tiles
 

@@ -95,11 +95,11 @@ void Matrix::apply_range(std::span<const Segment> segments, int fixed, int first
     }
 }
 
-void Matrix::apply_panel(int index, std::span<const Segment> segments, int rows, float* out, ptrdiff_t stride) const {
+void Matrix::apply_panel(int index, const Segment& segment, int rows, const Output& output) const {
     thread_local Floats scratch;
     const Panel& panel = panels_[index];
-    kernels_.product({segments.data(), int(segments.size()), floats_.data() + panel.weights,
-                      floats_.data() + panel.bias, panel.vectors, rows, out, stride, panel.width, nullptr, 0, {},
+    kernels_.product({&segment, 1, floats_.data() + panel.weights, floats_.data() + panel.bias, panel.vectors, rows,
+                      output.out, output.stride, panel.width, output.add, output.add_stride, output.function,
                       scratch.room(size_t(rows) * kernels_.max_vectors * kernels_.lanes)});
 }
 

@@ -62,7 +62,7 @@ class Matrix {
     void apply(std::span<const Segment> segments, int fixed, int rows, const Output& output, int threads) const;
 
     // The same for one panel alone, without threads: the columns of a range, if they fit into one.
-    void apply_panel(int index, std::span<const Segment> segments, int rows, float* out, ptrdiff_t stride) const;
+    void apply_panel(int index, const Segment& segment, int rows, const Output& output) const;
 
    private:
     struct Panel {

@@ -85,11 +85,11 @@ std::vector<float> flat(const Table& table) {
 
 // Sums over the rows of `given`. Compilers make vectors of it for a number of rows that they know.
 template <int rows>
-void combine(const double* factors, const float* given, int count, float* out) {
+void combine(const double* factors, const float* given, int count, double* out) {
     for (int j = 0; j < count; j++) {
         double sum = 0;
         for (int k = 0; k < rows; k++) sum += factors[k] * given[k * count + j];
-        out[j] = float(sum);
+        out[j] = sum;
     }
 }
 
@@ -104,11 +104,12 @@ Minimal::Plan Minimal::plan(int taps, int width, int columns) {
         size_t most_bytes;
     };
     Choice choice{};
-    if (taps == 2) choice = {{4, 2, 1}, 32 << 20};
-    if (taps == 3) choice = {{4, 3, 1}, 16 << 20};
-    if (taps == 7 || taps == 8) choice = {{4, 4, 2}, 40 << 20};
+    if (taps == 2) choice = {{4, 2, false}, 32 << 20};
+    if (taps == 3) choice = {{4, 3, false}, 16 << 20};
+    if (taps == 7 || taps == 8) choice = {{4, 4, true}, 60 << 20};
     const Plan& plan = choice.plan;
-    const size_t bytes = size_t(plan.outputs + plan.taps - 1) * plan.groups * width * columns * sizeof(float);
+    const size_t products = size_t(plan.outputs + plan.taps - 1) * (plan.halved ? 3 : 1);
+    const size_t bytes = products * width * columns * sizeof(float);
     return bytes <= choice.most_bytes ? plan : Plan{};
 }
 
@@ -122,25 +123,25 @@ Minimal::Minimal(const Kernels& kernels, const Plan& plan, int width, int column
       bias_(columns + 16) {
     const Transforms made_of = transforms(plan.outputs, plan.taps);
     into_ = flat(made_of.into);
+    for (float v : into_) from_.push_back(-v);
     out_of_ = flat(made_of.out_of);
-    // All points of a panel stand one behind the other, so that the weights of the next one are fetched in time.
-    const int most = kernels.lanes * kernels.max_vectors;
+    // All products of a panel stand one behind the other, so that the weights of the next one are fetched in time.
+    const int most = kernels.lanes * kernels.max_vectors, products = points_ * parts();
     std::vector<ColumnRange> ranges;
     for (int first = 0; first < columns; first += most) {
         const int count = std::min(most, columns - first);
         panels_.push_back({first, count});
-        for (int i = 0; i < points_; i++) ranges.push_back({points_ * first + i * count, count, 0});
+        for (int i = 0; i < products; i++) ranges.push_back({products * first + i * count, count, 0});
     }
-    const int rows = plan.groups * width;
-    Pages<float> made(size_t(points_) * rows * std::min(most, columns));  // of all points of a panel, [point][row][column]
-    int ready = -1;                                                       // which
+    Pages<float> made(size_t(products) * width * std::min(most, columns));  // of all products of a panel
+    int ready = -1;                                                         // which
     matrix_ = std::make_unique<Matrix>(
-        kernels, rows, ranges,
+        kernels, width, ranges,
         [&](int row, int first, int count, float* out) {
-            const int panel = first / (points_ * most);
+            const int panel = first / (products * most);
             if (panel != ready) transform(values, made_of.weights, panels_[ready = panel], made.data());
-            const int point = (first - points_ * panels_[panel].first) / count;
-            std::copy_n(made.data() + (size_t(point) * rows + row) * count, count, out);
+            const int product = (first - products * panels_[panel].first) / count;
+            std::copy_n(made.data() + (size_t(product) * width + row) * count, count, out);
         },
         [](int) { return 0.0f; });
     std::fill_n(bias_.data(), bias_.size(), 0.0f);
@@ -149,25 +150,34 @@ Minimal::Minimal(const Kernels& kernels, const Plan& plan, int width, int column
 
 void Minimal::transform(const Values& values, const std::vector<std::vector<double>>& factors, const Columns& panel,
                         float* out) const {
-    const int taps = plan_.taps, count = panel.count, rows = plan_.groups * width_;
-    std::vector<float> given(size_t(taps) * count);
-    for (int row = 0; row < rows; row++) {
-        for (int k = 0; k < taps; k++)
-            values((row / width_ * taps + k) * width_ + row % width_, panel.first, count, given.data() + k * count);
+    const int taps = plan_.taps, halves = plan_.halves(), count = panel.count;
+    std::vector<float> given(size_t(taps) * halves * count);
+    std::vector<double> made(size_t(halves) * count);
+    for (int row = 0; row < width_; row++) {
+        for (int k = 0; k < taps * halves; k++)
+            values(k * width_ + row, panel.first, count, given.data() + k * count);
         for (int i = 0; i < points_; i++) {
-            float* to = out + (size_t(i) * rows + row) * count;
-            switch (taps) {
-                case 2: combine<2>(factors[i].data(), given.data(), count, to); break;
-                case 3: combine<3>(factors[i].data(), given.data(), count, to); break;
-                default: combine<4>(factors[i].data(), given.data(), count, to);
+            for (int h = 0; h < halves; h++) {
+                const float* from = given.data() + h * taps * count;
+                double* to = made.data() + h * count;
+                switch (taps) {
+                    case 2: combine<2>(factors[i].data(), from, count, to); break;
+                    case 3: combine<3>(factors[i].data(), from, count, to); break;
+                    default: combine<4>(factors[i].data(), from, count, to);
+                }
             }
+            float* to = out + (size_t(i) * parts() * width_ + row) * count;
+            const double *first = made.data(), *second = first + count;
+            for (int j = 0; j < count; j++) to[j] = float(plan_.halved ? first[j] + second[j] : first[j]);
+            for (int h = 0; plan_.halved && h < halves; h++)
+                for (int j = 0; j < count; j++) to[(h + 1) * width_ * count + j] = float(-made[h * count + j]);
         }
     }
 }
 
 void Minimal::run(const float* x, ptrdiff_t row, int dilation, size_t position, size_t rows,
                   const Matrix::Output& output, int threads) const {
-    const size_t block = this->block(dilation), reach = size_t(plan_.taps * plan_.groups - 1) * dilation;
+    const size_t block = this->block(dilation), reach = size_t(plan_.taps * plan_.halves() - 1) * dilation;
     for (size_t done = 0; done < rows;) {
         const size_t offset = (position + done) % block, count = rows - done;
         Matrix::Output rest = output;
@@ -198,38 +208,59 @@ void Minimal::run(const float* x, ptrdiff_t row, int dilation, size_t position, 
     }
 }
 
+void Minimal::mix_inputs(const Tiles& tiles, float* out, int threads) const {
+    const ptrdiff_t plane = ptrdiff_t(tiles.count) * width_, part = points_ * plane;
+    const ptrdiff_t half = plan_.outputs * tiles.dilation * tiles.row;
+    auto mix = [&](const std::vector<float>& matrix, const float* x, float* y, const float* add) {
+        kernels_.mix({matrix.data(), points_, points_, x, tiles.dilation * tiles.row, y, plane, width_, nullptr, add, plane,
+                      {}});
+    };
+    parallel(threads, [&](int i) {
+        for (int tile = tiles.count * i / threads; tile < tiles.count * (i + 1) / threads; tile++) {
+            const float* x = tiles.x + first_row(tile, tiles.dilation) * tiles.row;
+            float* y = out + tile * ptrdiff_t(width_);
+            if (!plan_.halved) {
+                mix(into_, x, y, nullptr);
+                continue;
+            }
+            mix(into_, x + half, y, nullptr);
+            mix(from_, x, y + part, y);
+            mix(from_, x + 2 * half, y + 2 * part, y);
+        }
+    });
+}
+
 void Minimal::apply(const Tiles& tiles, const Matrix::Output& output, int threads) const {
     thread_local Floats room;
-    const ptrdiff_t count = tiles.count, all = count + (plan_.groups - 1) * tiles.dilation;
-    float* inputs = room.room(points_ * all * width_);
-    auto first_row = [&](ptrdiff_t tile) {
-        return tile / tiles.dilation * plan_.outputs * tiles.dilation + tile % tiles.dilation;
-    };
-    parallel(threads, [&](int part) {
-        for (ptrdiff_t i = all * part / threads; i < all * (part + 1) / threads; i++)
-            kernels_.mix({into_.data(), points_, points_, tiles.x + first_row(i) * tiles.row, tiles.dilation * tiles.row,
-                          inputs + i * width_, all * width_, width_, nullptr, nullptr, 0, {}});
-    });
+    const ptrdiff_t count = tiles.count, all = count * width_;
+    float* inputs = room.room(parts() * points_ * all);
+    mix_inputs(tiles, inputs, threads);
     // One panel of all points and then its outputs, so that the products stay in the cache.
     auto run = [&](int panel, ptrdiff_t first, ptrdiff_t last) {
         thread_local Floats scratch;
-        thread_local std::vector<Segment> segments;
         const auto [column, width] = panels_[panel];
-        const ptrdiff_t tiles_here = last - first, plane = tiles_here * width;
-        float* products = scratch.room(points_ * plane);
+        const ptrdiff_t plane = (last - first) * width, half = points_ * plane;
+        float *products = scratch.room((plan_.halves() * points_ + 1) * plane), *middle = products + plan_.halves() * half;
         for (int p = 0; p < points_; p++) {
-            segments.clear();
-            for (int g = 0; g < plan_.groups; g++)
-                segments.push_back({inputs + (p * all + first + g * tiles.dilation) * width_, width_, width_});
-            matrix_->apply_panel(panel * points_ + p, segments, int(tiles_here), products + p * plane, width);
+            auto product = [&](int part, float* out, const float* add) {
+                const Segment rows{inputs + (part * points_ + p) * all + first * width_, width_, width_};
+                matrix_->apply_panel((panel * points_ + p) * parts() + part, rows, int(last - first),
+                                     {out, width, add, width});
+            };
+            product(0, plan_.halved ? middle : products + p * plane, nullptr);
+            for (int h = 0; plan_.halved && h < 2; h++) product(h + 1, products + h * half + p * plane, middle);
         }
         for (ptrdiff_t i = first; i < last; i++) {
-            const ptrdiff_t row = first_row(i), next = first_row(std::min(i + tiles_ahead, last - 1)) - row;
-            kernels_.mix({out_of_.data(), plan_.outputs, points_, products + (i - first) * width, plane,
-                          output.out + row * output.stride + column, tiles.dilation * output.stride, width,
-                          bias_.data() + column, output.add ? output.add + row * output.add_stride + column : nullptr,
-                          tiles.dilation * output.add_stride, output.function.from(column), next * output.stride,
-                          next * output.add_stride});
+            const ptrdiff_t row = first_row(i, tiles.dilation);
+            const ptrdiff_t next = first_row(std::min(i + tiles_ahead, last - 1), tiles.dilation) - row;
+            for (int h = 0; h < plan_.halves(); h++) {
+                const ptrdiff_t at = row + h * plan_.outputs * tiles.dilation;
+                kernels_.mix({out_of_.data(), plan_.outputs, points_, products + h * half + (i - first) * width, plane,
+                              output.out + at * output.stride + column, tiles.dilation * output.stride, width,
+                              bias_.data() + column, output.add ? output.add + at * output.add_stride + column : nullptr,
+                              tiles.dilation * output.add_stride, output.function.from(column), next * output.stride,
+                              next * output.add_stride});
+            }
         }
     };
     const int panels = int(panels_.size());

@@ -178,7 +178,7 @@ DIGESTS = {
     ),
     "dac": (
         "db1d60c3766e07ba5adfdf9b747dd5fc8c6ae2af166bfcc4e17549ccde9448c8",
-        "1fea305872ec4047042ef6448fea3ec62e14db5a41c07f15409b6903798631c1",
+        "c82a99ba49588a7042ef9e1cc7b5c9010bf91f203e4a743b5b023f4e6f0c5d8b",
     ),
     "snac": (
         "e7f9b4b6c5eb4d4c84d3543dd087bbd41741aca9eb986a59f0e2eb0e878027c7",
@@ -202,7 +202,7 @@ DIGESTS = {
     ),
     "wide dac_24khz": (
         "c16ea776b22e9f9597956760f0874a6b34e2c530308122a8f0379f9d54d70e31",
-        "e22b060d114c916a8754afb8f66ef515db3d1dcb6398af8957107d84dd0fa079",
+        "d17220d190263170c06bd1816c369f74f19caf81894e0c488a0b6abadddf8bcd",
     ),
     "wide snac_44khz": (
         "3a97d7d279e431b7e3e64b0162fd0cf8fb4fedbfb28c93f870b55985d707902b",

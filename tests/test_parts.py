@@ -76,7 +76,7 @@ def _most_packed(shape: tuple[int, ...]) -> float:
     if len(shape) != 3 or min(shape[:2]) < 32:
         return given
     taps = shape[2]
-    growth, limit = {3: (6 / 3, 16), 7: (14 / 7, 40)}.get(taps, (5 / 2, 32) if taps % 2 == 0 else (1, 0))
+    growth, limit = {3: (6 / 3, 16), 7: (21 / 7, 60)}.get(taps, (5 / 2, 32) if taps % 2 == 0 else (1, 0))
     return given * growth if given * growth <= limit * 2**20 else given
 
 
