@@ -168,6 +168,24 @@ static void affine(const float* x, size_t rows, int channels, const float* scale
     });
 }
 
+static double sum(const float* x, int rows, int channels, float center, bool squared) {
+    const V middle = set1(center);
+    double total = 0;
+    for (int c = 0; c < channels; c += lanes) {
+        const int n = least(lanes, channels - c);
+        const float* in = x + c;
+        V chain = set1(0.0f);
+        for (int t = 0; t < rows; t++, in += channels) {
+            const V d = sub(n == lanes ? load(in) : load_some(in, n), middle);
+            chain = add(chain, squared ? mul(d, d) : d);
+        }
+        float chains[lanes];
+        store(chains, chain);
+        for (int i = 0; i < n; i++) total += chains[i];
+    }
+    return total;
+}
+
 // ---- attention ---------------------------------------------------------------------------------------------------
 
 // Lanes lie across the keys for the scores and across the channels for the result; the sum of the weights is one more
@@ -294,6 +312,6 @@ static int argmax(const float* x, int n) {
 
 extern const Kernels kernels;
 const Kernels kernels = {WAVCODES_NAME, lanes,  V::max_vectors, product, finish,   mix,    depthwise, activate,
-                         layer_norm,    affine, lstm_step,      attend,  gaussian, argmax, nullptr};
+                         layer_norm,    affine, sum,            lstm_step, attend, gaussian, argmax,   nullptr};
 
 }  // namespace WAVCODES_NAMESPACE

@@ -120,6 +120,9 @@ struct Kernels {
     // y[t][c] = function(x[t][c] * scale[c] + shift[c])
     void (*affine)(const float* x, size_t rows, int channels, const float* scale, const float* shift, float* y,
                    const Pointwise& function);
+    // The sum of all values minus `center`, or of the squares of that: each channel is one chain in float32, and the
+    // sums of the channels are added in float64 and in order.
+    double (*sum)(const float* x, int rows, int channels, float center, bool squared);
     void (*lstm_step)(const LstmStep&);
     void (*attend)(const Attend&);
     // Gaussian numbers from uniform ones of 24 bits: sqrt(-2 log u) cos(2 pi v), u in (0, 1]. A multiple of 16 of them.

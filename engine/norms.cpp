@@ -13,35 +13,13 @@ Floats copied(Tensor tensor, int channels) {
     return f;
 }
 
-// Sums over all rows are summed up in blocks of this many: each channel of a block is one chain in float32, and the
-// rest is done in float64 and in order.
+// Sums over all rows are summed up in blocks of this many, and the sums of the blocks in float64 and in order.
 constexpr size_t block_rows = 64;
 
-// Sum over all values of (x - center), or of its square.
-double total(const float* x, size_t rows, int channels, float center, bool squared, int threads) {
-    const size_t blocks = (rows + block_rows - 1) / block_rows;
-    std::vector<double> sums(blocks);
-    const size_t parts = std::min<size_t>(threads, blocks);
-    parallel(int(parts), [&](int part) {
-        std::vector<float> chains(channels);
-        for (size_t b = blocks * part / parts; b < blocks * (part + 1) / parts; b++) {
-            std::fill(chains.begin(), chains.end(), 0.0f);
-            for (size_t t = b * block_rows; t < std::min(rows, (b + 1) * block_rows); t++) {
-                const float* row = x + t * channels;
-                for (int c = 0; c < channels; c++) {
-                    const float d = row[c] - center;
-                    chains[c] += squared ? d * d : d;
-                }
-            }
-            for (float chain : chains) sums[b] += chain;
-        }
-    });
-    double sum = 0;
-    for (double s : sums) sum += s;
-    return sum;
-}
-
 struct GroupState : State {
+    size_t summed = 0;  // rows, while the signal still comes
+    double sum = 0;     // of their values
+    Buffer<double> sums;
     Floats scale, shift;  // of each channel, once they are known
 };
 
@@ -82,12 +60,37 @@ GroupNorm::GroupNorm(const Kernels& kernels, int channels, Tensor weight, Tensor
 
 std::unique_ptr<State> GroupNorm::start(Rows&, Origin) const { return std::make_unique<GroupState>(); }
 
+// The mean is summed up while rows come, and so while they are in the cache.
+size_t GroupNorm::ready(const State& s, const Rows& in) const {
+    const auto& state = static_cast<const GroupState&>(s);
+    return state.finished ? in.size() : (in.size() - state.summed) / block_rows * block_rows;
+}
+
 void GroupNorm::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
     auto& state = static_cast<GroupState&>(s);
+    // `sum`, and the sums of blocks of rows from row `first` on: of x - center, or of its square.
+    auto add_blocks = [&](double sum, size_t first, size_t rows, float center, bool squared) {
+        const size_t blocks = (rows + block_rows - 1) / block_rows, parts = std::min<size_t>(threads, blocks);
+        double* sums = state.sums.room(blocks);
+        parallel(int(parts), [&](int part) {
+            for (size_t b = blocks * part / parts; b < blocks * (part + 1) / parts; b++) {
+                const size_t begin = b * block_rows, count = std::min(block_rows, rows - begin);
+                sums[b] = kernels_.sum(in.row(first + begin), int(count), in_channels, center, squared);
+            }
+        });
+        for (size_t b = 0; b < blocks; b++) sum += sums[b];
+        return sum;
+    };
+    if (!state.finished) {
+        const size_t rows = ready(s, in);
+        state.sum = add_blocks(state.sum, state.summed, rows, 0, false);
+        state.summed += rows;
+        return;
+    }
     if (state.scale.size() == 0) {
         const double count = double(in.size()) * in_channels;
-        const float mean = float(total(in.row(0), in.size(), in_channels, 0, false, threads) / count);
-        const double variance = total(in.row(0), in.size(), in_channels, mean, true, threads) / count;
+        const float mean = float(add_blocks(state.sum, state.summed, in.size() - state.summed, 0, false) / count);
+        const double variance = add_blocks(0, 0, in.size(), mean, true) / count;
         const float inverse = float(1 / std::sqrt(variance + eps_));
         state.scale = Floats(in_channels);
         state.shift = Floats(in_channels);
