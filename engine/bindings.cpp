@@ -119,6 +119,23 @@ struct LastConv {
     MaybeInput bias;
 };
 
+// To be called often: handles signals, but seldom enough for a thread that has to wait for the GIL each time.
+auto handling_signals(WithoutGil& others_run) {
+    using Clock = std::chrono::steady_clock;
+    return [&others_run, last = Clock::now()]() mutable {
+        if (Clock::now() - last < std::chrono::milliseconds(200)) return;
+        others_run.check_signals();
+        last = Clock::now();
+    };
+}
+
+// Rows for Python, which takes them with `owned`.
+std::unique_ptr<float[]> copied(const Rows& rows) {
+    std::unique_ptr<float[]> result(new float[std::max<size_t>(1, rows.size() * rows.channels())]);
+    if (rows.size()) std::memcpy(result.get(), rows.row(0), rows.size() * rows.channels() * sizeof(float));
+    return result;
+}
+
 // A stream that is used in a way that it cannot be.
 struct Misuse : std::runtime_error {
     using std::runtime_error::runtime_error;
@@ -142,10 +159,6 @@ class Stream {
     }
 
    private:
-    using Clock = std::chrono::steady_clock;
-    // Seldom enough for a thread that has to wait for the GIL each time.
-    static constexpr auto until_signals = std::chrono::milliseconds(200);
-
     nb::ndarray<nb::numpy, float> run(const float* rows, size_t count, bool end, int threads) {
         std::unique_ptr<float[]> result;
         size_t given;
@@ -160,14 +173,9 @@ class Stream {
             broken_ = true;
             if (count) sequence_.append(state_, rows, count);
             in.ended = end;
-            sequence_.advance(state_, threads, [&others_run, last = Clock::now()]() mutable {
-                if (Clock::now() - last < until_signals) return;
-                others_run.check_signals();
-                last = Clock::now();
-            });
+            sequence_.advance(state_, threads, handling_signals(others_run));
             given = out.size();
-            result.reset(new float[std::max<size_t>(1, given * channels)]);
-            if (given) std::memcpy(result.get(), out.row(0), given * channels * sizeof(float));
+            result = copied(out);
             out.drop(given);
             broken_ = false;
         } catch (const Interrupted&) {
@@ -181,6 +189,32 @@ class Stream {
     bool broken_ = false;  // a push did not come to its end
     std::mutex mutex_;
 };
+
+// What becomes of each of several whole signals.
+std::vector<nb::ndarray<nb::numpy, float>> run(Sequence& sequence, const std::vector<Input>& inputs, int threads) {
+    require(threads > 0, "expected at least one thread");
+    std::vector<Sequence::Signal> signals;
+    for (const Input& rows : inputs) {
+        require(rows.ndim() == 2 && int(rows.shape(1)) == sequence.in_channels, "expected rows (T, channels)");
+        signals.push_back({rows.data(), rows.shape(0)});
+    }
+    sequence.freeze();
+    std::vector<std::unique_ptr<float[]>> results;
+    std::vector<size_t> lengths;
+    try {
+        WithoutGil others_run;
+        sequence.run(signals, threads, handling_signals(others_run), [&](const Rows& rows) {
+            lengths.push_back(rows.size());
+            results.push_back(copied(rows));
+        });
+    } catch (const Interrupted&) {
+        throw nb::python_error();
+    }
+    std::vector<nb::ndarray<nb::numpy, float>> arrays;
+    for (size_t i = 0; i < results.size(); i++)
+        arrays.push_back(owned(results[i].release(), {lengths[i], size_t(sequence.out_channels())}));
+    return arrays;
+}
 
 }  // namespace
 
@@ -379,7 +413,8 @@ NB_MODULE(_core, m) {
             "rows"_a)
         .def(
             "trim_start", [](Sequence& s, size_t rows) { s.add(std::make_unique<TrimStart>(s.out_channels(), rows)); },
-            "rows"_a);
+            "rows"_a)
+        .def("run", &run, "signals"_a, "threads"_a, "What becomes of each of several whole signals.");
 
     nb::class_<Stream>(m, "Stream")
         .def(nb::init<Sequence&, std::optional<uint64_t>, size_t>(), "sequence"_a, "seed"_a.none(), "first_row"_a,

@@ -57,17 +57,17 @@ struct Depthwise {
     Pointwise function;
 };
 
-// One step of one LSTM layer; its units stand in blocks of 2 * lanes.
+// One step of one LSTM layer, for each of several signals; its units stand in blocks of `lanes`.
 struct LstmStep {
-    const float* gates;      // [block][2][4][lanes]: bias and input products
-    const int32_t* weights;  // [block][units][2][3][lanes]: the four gates of a unit as `unpack` takes them; or null, and
-    const int16_t* shorts;   // [block][units][2][4][lanes]
-    const float* scales;     // [block][2][4][lanes]: what an integer of that column is worth
-    const float* h;          // [units], of the step before
-    int units;
-    float* cell;  // [block][2 * lanes], in and out
-    float* out;   // [block][2 * lanes]
-    int blocks;
+    int signals;
+    const float* gates;      // [signal][block][4][lanes]: bias and input products
+    const int32_t* weights;  // [block][units][3][lanes]: the four gates of a unit as `unpack` takes them; or null, and
+    const int16_t* shorts;   // [block][units][4][lanes]
+    const float* scales;     // [block][4][lanes]: what an integer of that column is worth
+    const float* h;          // [signal][block][lanes], of the step before
+    int units, blocks;
+    float* cell;  // [signal][block][lanes], in and out
+    float* out;   // [signal][block][lanes]
     bool backwards;  // visit the blocks last to first, so that what the caches still hold is read first
 };
 

@@ -310,6 +310,14 @@ std::unique_ptr<State> Residual::start(Rows&, Origin origin) const {
     return state;
 }
 
+void Residual::restart(std::unique_ptr<State>& s, Rows&) const {
+    auto& state = static_cast<ResidualState&>(*s);
+    body_->restart(state.body);
+    last_->restart(state.last, state.body.queues.back());
+    state.fed = 0;
+    state.finished = false;
+}
+
 size_t Residual::ready(const State& s, const Rows& in) const {
     const auto& state = static_cast<const ResidualState&>(s);
     return state.finished ? in.size() : in.size() - state.fed;
@@ -353,6 +361,12 @@ std::unique_ptr<State> Sum::start(Rows&, Origin origin) const {
     auto state = std::make_unique<SumState>();
     for (const auto& branch : branches_) state->branches.push_back(branch->start(origin));
     return state;
+}
+
+void Sum::restart(std::unique_ptr<State>& s, Rows&) const {
+    auto& state = static_cast<SumState&>(*s);
+    for (size_t i = 0; i < branches_.size(); i++) branches_[i]->restart(state.branches[i]);
+    state.finished = false;
 }
 
 size_t Sum::needed(size_t rows) const {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "filter.h"
@@ -17,6 +18,7 @@ namespace wavcodes {
 struct Origin {
     std::optional<uint64_t> seed;
     size_t first_row = 0;
+    size_t signals = 1;  // that take turns in the queues of a joint layer: a row of each, the next row of each ...
 };
 
 // A Pointwise with the memory of its parameters.
@@ -54,6 +56,8 @@ class Layer {
     virtual ~Layer() = default;
 
     virtual std::unique_ptr<State> start(Rows&, Origin) const { return std::make_unique<State>(); }
+    // The same for another signal, in the memory of the one before.
+    virtual void restart(std::unique_ptr<State>& state, Rows& in) const { state = start(in, {}); }
     // Rows of a running signal that must have come before the first `rows` rows of the output are there.
     virtual size_t needed(size_t rows) const { return rows; }
     // How many steps can be computed from the rows that are there (a step is one row, of input or of output).
@@ -69,6 +73,7 @@ class Layer {
     size_t up = 1, down = 1;  // row t of the input stands at row t * up / down of the output
     size_t batch = 1;         // fewer steps than this wait for more, until there is no more in this push
     size_t limit = SIZE_MAX;  // more steps than this are computed in several pieces, to stay in the cache
+    bool joint = false;       // reads its weights once for several signals, see Origin
 };
 
 // Rows of a piece of work whose rows have that many values: it stays in the second-level cache.
@@ -81,6 +86,11 @@ class Sequence {
     struct State {
         std::vector<Rows> queues;  // queues[i] feeds layer i; the last one is the output
         std::vector<std::unique_ptr<wavcodes::State>> layers;
+    };
+    // Rows of a signal that is there from its beginning to its end.
+    struct Signal {
+        const float* rows;
+        size_t count;
     };
 
     // `together`: so many rows of the input, counted from the start of the signal, come at once or are worth nothing
@@ -100,17 +110,25 @@ class Sequence {
     size_t needed(size_t rows) const;
 
     State start(Origin = {}) const;
+    // Begins with another signal, in the memory of the one before.
+    void restart(State& state) const { restart(state, 0, layers_.size()); }
     // Appends rows to the input. The activation that a sequence may begin with is applied on the way.
     void append(State&, const float* rows, size_t count) const;
     // Runs all layers on all that queues[0] holds. `between` is called by this thread after each of its pieces, and may
     // throw to end it.
     void advance(State&, int threads, const std::function<void()>& between = [] {}) const;
+    // Runs several whole signals, one after the other but in joint layers; `give` gets what becomes of each, in order.
+    void run(std::span<const Signal>, int threads, const std::function<void()>& between,
+             const std::function<void(const Rows&)>& give) const;
 
     const Kernels& kernels;
     const int in_channels;
 
    private:
     class Run;
+    // These do so with layers `first` ... `last - 1`.
+    void restart(State&, size_t first, size_t last) const;
+    void advance(State&, size_t first, size_t last, int threads, const std::function<void()>& between) const;
     std::vector<std::unique_ptr<Layer>> layers_;
     Activation first_;
     size_t together_;
@@ -253,7 +271,7 @@ class Lstm : public Layer {
     };
 
     const Kernels& kernels_;
-    int width_;   // units in a block of the kernel
+    int width_;   // units in a block of the kernel, one to a lane
     int blocks_;  // blocks that hold all units, the last one padded
     std::vector<std::unique_ptr<Matrix>> input_;
     std::vector<Recurrent> hidden_;
@@ -263,6 +281,7 @@ class Residual : public Layer {
    public:
     Residual(std::unique_ptr<Sequence> body, std::unique_ptr<Conv> last);
     std::unique_ptr<State> start(Rows&, Origin) const override;
+    void restart(std::unique_ptr<State>&, Rows&) const override;
     size_t needed(size_t rows) const override { return std::max(rows, body_->needed(last_->needed(rows))); }
     size_t ready(const State&, const Rows&) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
@@ -278,6 +297,7 @@ class Sum : public Layer {
    public:
     explicit Sum(std::vector<std::unique_ptr<Sequence>> branches);
     std::unique_ptr<State> start(Rows&, Origin) const override;
+    void restart(std::unique_ptr<State>&, Rows&) const override;
     size_t needed(size_t rows) const override;
     size_t ready(const State&, const Rows&) const override;
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;

@@ -7,10 +7,11 @@
 namespace wavcodes {
 namespace {
 
-constexpr size_t steps_per_batch = 96;  // the weights of the input are read once for all of them
+constexpr size_t rows_per_batch = 96;  // the weights of the input are read once for all of them
 
 struct LstmState : State {
-    std::vector<Floats> hidden, cell, next;  // one of each per layer
+    size_t signals;
+    std::vector<Floats> hidden, cell, next;  // one of each per layer: [signal][unit]
     Floats gates;
     bool backwards = false;
 };
@@ -32,7 +33,7 @@ int32_t rounded(double x, int32_t low) {
 
 Lstm::Recurrent::Recurrent(const Kernels& kernels, int channels, int columns, const Values& values)
     : scales(columns) {
-    const int lanes = kernels.lanes, width = 8 * lanes, bits = kernels.bfloat16 ? 15 : 31;
+    const int lanes = kernels.lanes, width = 4 * lanes, bits = kernels.bfloat16 ? 15 : 31;
     if (kernels.bfloat16)
         shorts = Pages<int16_t>(size_t(columns) * channels);
     else
@@ -61,31 +62,28 @@ Lstm::Recurrent::Recurrent(const Kernels& kernels, int channels, int columns, co
                     *out16++ = int16_t(std::min(std::nearbyint(row[column] * units[column]), 32767.0));
                 continue;
             }
-            for (int group = 0; group < width; group += 4 * lanes, out += 3 * lanes)
-                for (int lane = 0; lane < lanes; lane++) {
-                    auto scaled = [&](int n) {
-                        const int column = group + n * lanes + lane;
-                        return row[column] * units[column];
-                    };
-                    const uint32_t fourth = uint32_t(rounded(scaled(3), 0));
-                    for (int n = 0; n < 3; n++)
-                        out[n * lanes + lane] = rounded(scaled(n), int32_t(fourth >> (24 - 8 * n) & 0xff));
-                }
+            for (int lane = 0; lane < lanes; lane++) {
+                auto scaled = [&](int n) { return row[n * lanes + lane] * units[n * lanes + lane]; };
+                const uint32_t fourth = uint32_t(rounded(scaled(3), 0));
+                for (int n = 0; n < 3; n++)
+                    out[n * lanes + lane] = rounded(scaled(n), int32_t(fourth >> (24 - 8 * n) & 0xff));
+            }
+            out += 3 * lanes;
         }
     }
 }
 
-// Columns stand as [lanes of units][gate][unit]; a block of the kernel holds two of the first.
+// Columns stand as [block of units][gate][unit].
 Lstm::Lstm(const Kernels& kernels, int channels, const std::vector<Weights>& layers)
     : Layer(channels, channels),
       kernels_(kernels),
-      width_(2 * kernels.lanes),
+      width_(kernels.lanes),
       blocks_((channels + width_ - 1) / width_) {
     const int columns = blocks_ * 4 * width_;
     // Row of PyTorch's weights that a column stands for, or -1 for a unit that only fills up the last block.
     std::vector<int> sources(columns);
     for (int column = 0; column < columns; column++) {
-        const int lanes = width_ / 2, unit = column / (4 * lanes) * lanes + column % lanes, gate = column / lanes % 4;
+        const int unit = column / (4 * width_) * width_ + column % width_, gate = column / width_ % 4;
         sources[column] = unit < channels ? gate * channels + unit : -1;
     }
     for (const Weights& w : layers) {
@@ -102,15 +100,18 @@ Lstm::Lstm(const Kernels& kernels, int channels, const std::vector<Weights>& lay
             }));
         hidden_.emplace_back(kernels, channels, columns, values(w.hidden.data));
     }
-    batch = limit = steps_per_batch;
+    batch = limit = rows_per_batch;
+    joint = true;
 }
 
-std::unique_ptr<State> Lstm::start(Rows&, Origin) const {
+std::unique_ptr<State> Lstm::start(Rows&, Origin origin) const {
     auto state = std::make_unique<LstmState>();
+    const size_t values = origin.signals * blocks_ * width_;
+    state->signals = origin.signals;
     for (size_t i = 0; i < hidden_.size(); i++) {
-        state->hidden.push_back(zeros(blocks_ * width_));
-        state->cell.push_back(zeros(blocks_ * width_));
-        state->next.push_back(zeros(blocks_ * width_));
+        state->hidden.push_back(zeros(values));
+        state->cell.push_back(zeros(values));
+        state->next.push_back(zeros(values));
     }
     return state;
 }
@@ -118,20 +119,23 @@ std::unique_ptr<State> Lstm::start(Rows&, Origin) const {
 void Lstm::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
     auto& state = static_cast<LstmState&>(s);
     const ptrdiff_t columns = ptrdiff_t(blocks_) * 4 * width_;
+    const size_t signals = state.signals;
+    steps -= steps % signals;
     float* gates = state.gates.room(columns * steps);
     float* y = out.append(steps);
     const float* x = in.row(0);
     for (size_t layer = 0; layer < hidden_.size(); layer++) {
         const Segment rows{layer ? y : x, in_channels, in_channels};
         input_[layer]->apply({&rows, 1}, 0, int(steps), {gates, columns}, threads);
-        for (size_t t = 0; t < steps; t++) {
+        for (size_t t = 0; t < steps; t += signals) {
             Floats &hidden = state.hidden[layer], &next = state.next[layer];
-            kernels_.lstm_step({gates + t * columns, hidden_[layer].weights.data(), hidden_[layer].shorts.data(),
-                                hidden_[layer].scales.data(), hidden.data(), in_channels, state.cell[layer].data(),
-                                next.data(), blocks_, state.backwards});
+            kernels_.lstm_step({int(signals), gates + t * columns, hidden_[layer].weights.data(),
+                                hidden_[layer].shorts.data(), hidden_[layer].scales.data(), hidden.data(), in_channels,
+                                blocks_, state.cell[layer].data(), next.data(), state.backwards});
             std::swap(hidden, next);
             state.backwards = !state.backwards;
-            std::memcpy(y + t * in_channels, hidden.data(), in_channels * sizeof(float));
+            for (size_t i = 0; i < signals; i++)
+                std::copy_n(hidden.data() + i * blocks_ * width_, in_channels, y + (t + i) * in_channels);
         }
     }
     for (size_t i = 0; i < steps * in_channels; i++) y[i] += x[i];

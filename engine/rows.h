@@ -40,6 +40,10 @@ class Rows {
         if (begin_ == end_) begin_ = end_ = 0;
     }
     void drop_last(size_t n) { end_ -= n; }
+    void clear() {
+        begin_ = end_ = 0;
+        ended = false;
+    }
 
    private:
     void reserve(size_t n) {

@@ -49,6 +49,14 @@ Sequence::State Sequence::start(Origin origin) const {
     return state;
 }
 
+void Sequence::restart(State& state, size_t first, size_t last) const {
+    state.queues[last].clear();
+    for (size_t i = first; i < last; i++) {
+        state.queues[i].clear();
+        layers_[i]->restart(state.layers[i], state.queues[i]);
+    }
+}
+
 void Sequence::append(State& state, const float* rows, size_t count) const {
     float* in = state.queues.front().append(count);
     if (first_.none())
@@ -64,8 +72,9 @@ void Sequence::append(State& state, const float* rows, size_t count) const {
 // so nobody else touches the two queues of a layer while it runs.
 class Sequence::Run {
    public:
-    Run(const Sequence& sequence, State& state, const std::function<void()>& between)
-        : layers_(sequence.layers_), state_(state), between_(between) {}
+    // Of layers `first` ... `last - 1`.
+    Run(const Sequence& sequence, State& state, size_t first, size_t last, const std::function<void()>& between)
+        : layers_(sequence.layers_), state_(state), between_(between), first_(first), last_(last) {}
 
     // Runs pieces on this thread, each with the help of all, until nothing is left; or, when there are several threads,
     // until two layers can run side by side. True then.
@@ -139,13 +148,13 @@ class Sequence::Run {
     }
     bool full(size_t i) const {
         const Rows& queue = state_.queues[i];
-        return i < layers_.size() && queue.size() * queue.channels() > most_waiting && pending(i, false);
+        return i < last_ && queue.size() * queue.channels() > most_waiting && pending(i, false);
     }
 
     // The layer furthest down that can run now.
     size_t next() {
-        while (first_ < layers_.size() && free(first_) && !pending(first_, true)) first_++;
-        for (size_t i = layers_.size(); i-- > first_;)
+        while (first_ < last_ && free(first_) && !pending(first_, true)) first_++;
+        for (size_t i = last_; i-- > first_;)
             if (free(i) && pending(i, i == first_) && !full(i + 1)) return i;
         return none;
     }
@@ -168,16 +177,61 @@ class Sequence::Run {
     State& state_;
     const std::function<void()>& between_;
     const std::thread::id caller_ = std::this_thread::get_id();
-    size_t first_ = 0;  // those before it have nothing to do any more
+    size_t first_;  // those before it have nothing to do any more
+    const size_t last_;
     int active_ = 0, waiting_ = 0;
     bool failed_ = false;
     std::mutex mutex_;
     std::condition_variable changed_;
 };
 
-void Sequence::advance(State& state, int threads, const std::function<void()>& between) const {
-    Run run(*this, state, between);
+void Sequence::advance(State& state, size_t first, size_t last, int threads,
+                       const std::function<void()>& between) const {
+    Run run(*this, state, first, last, between);
     if (run.alone(threads)) parallel(threads, [&](int) { run.work(); });
+}
+
+void Sequence::advance(State& state, int threads, const std::function<void()>& between) const {
+    advance(state, 0, layers_.size(), threads, between);
+}
+
+// Steps are in rows.
+static void copy_rows(const float* from, size_t from_step, float* to, size_t to_step, size_t rows, size_t channels) {
+    for (size_t t = 0; t < rows; t++) std::copy_n(from + t * from_step * channels, channels, to + t * to_step * channels);
+}
+
+void Sequence::run(std::span<const Signal> signals, int threads, const std::function<void()>& between,
+                   const std::function<void(const Rows&)>& give) const {
+    State state = start();
+    const size_t count = signals.size();
+    std::vector<size_t> lengths(count);
+    Rows turns(1);  // what comes out of a joint layer
+    for (size_t first = 0, last;; first = last + 1) {
+        for (last = first; last < layers_.size() && !layers_[last]->joint;) last++;
+        Rows &in = state.queues[first], &out = state.queues[last], next(out.channels());
+        for (size_t i = 0; i < count; i++) {
+            restart(state, first, last);
+            if (first == 0)
+                append(state, signals[i].rows, signals[i].count);
+            else
+                copy_rows(turns.row(i), count, in.append(lengths[i]), 1, lengths[i], in.channels());
+            in.ended = true;
+            advance(state, first, last, threads, between);
+            if (last == layers_.size()) {
+                give(out);
+                continue;
+            }
+            lengths[i] = out.size();
+            // Signals that end before another one go on with zeros.
+            if (lengths[i] * count > next.size()) next.append_zeros(lengths[i] * count - next.size());
+            copy_rows(out.row(0), 1, next.row(i), count, lengths[i], out.channels());
+        }
+        if (last == layers_.size()) return;
+        const Layer& layer = *layers_[last];
+        turns = Rows(layer.out_channels);
+        const auto own = layer.start(next, {.signals = count});
+        for (; next.size(); between()) layer.run(*own, next, turns, std::min(next.size(), layer.limit), threads);
+    }
 }
 
 }  // namespace wavcodes

@@ -208,6 +208,17 @@ SMALL = (
     graph.Tanh(),
 )
 SMALL_TENSORS = random_tensors(SMALL, seed=3)
+JOINT = (  # recurrent layers at the beginning, side by side and at the end
+    graph.Lstm("first", 20, 1),
+    graph.Sum(((graph.Conv1d("a", 20, 24, kernel=3, left=1, right=1), graph.GroupNorm("n", 24)),
+               (graph.Conv1d("b", 20, 24, kernel=1), graph.GroupNorm("m", 24)))),
+    graph.Conv1d("half", 24, 36, kernel=4, stride=2, left=1, right=1, padding="reflect", complete=True),
+    graph.Lstm("second", 36, 2),
+    graph.Lstm("third", 36, 1),
+    graph.Residual((graph.Elu(), graph.Conv1d("c", 36, 36, kernel=3, left=1, right=1))),
+    graph.Lstm("last", 36, 1),
+)  # fmt: skip
+JOINT_TENSORS = random_tensors(JOINT, seed=4)
 
 
 def available_sets():
@@ -220,15 +231,16 @@ def available_sets():
     return names
 
 
-def engines():
+def engines(layers, tensors):
     with pytest.MonkeyPatch.context() as patch:
         for name in available_sets():
             patch.setenv("WAVCODES_ISA", name)
             assert isa() == name
-            yield name, sequence(SMALL, SMALL_TENSORS)
+            yield name, sequence(layers, tensors)
 
 
-ENGINES = dict(engines())
+ENGINES = dict(engines(SMALL, SMALL_TENSORS))
+JOINT_ENGINES = dict(engines(JOINT, JOINT_TENSORS))
 
 
 @settings(max_examples=60, deadline=None)
@@ -244,6 +256,29 @@ def test_same_bits_in_any_pieces_on_any_threads_and_instruction_set(length, cuts
     pieces = run(ENGINES[name], x, sorted(min(cut, length) for cut in cuts), threads)
     assert whole.tobytes() == pieces.tobytes()
     np.testing.assert_allclose(whole, reference.run(SMALL, SMALL_TENSORS, x.astype(np.float64)), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("engines", "width"), [(ENGINES, 1), (JOINT_ENGINES, 20)], ids=["small", "joint"])
+@settings(max_examples=30, deadline=None)
+@given(
+    lengths=st.lists(st.integers(0, 300), max_size=11),
+    name=st.sampled_from(sorted(ENGINES)),
+    threads=st.sampled_from([1, 3]),
+)
+def test_whole_signals_together_are_as_each_alone(engines, width, lengths, name, threads):
+    rng = np.random.default_rng(len(lengths))
+    signals = [rng.standard_normal((length, width)).astype(np.float32) for length in lengths]
+    together = engines[name].encode_whole(signals, threads)
+    alone = [run(engines["generic"], signal) for signal in signals]
+    assert [rows.shape for rows in together] == [rows.shape for rows in alone]
+    assert [rows.tobytes() for rows in together] == [rows.tobytes() for rows in alone]
+
+
+def test_joint_layers_match_the_reference():
+    x = np.random.default_rng(5).standard_normal((90, 20)).astype(np.float32)
+    expected = reference.run(JOINT, JOINT_TENSORS, x.astype(np.float64))
+    for rows in JOINT_ENGINES["generic"].encode_whole([x, x[:5], x], 1)[::2]:
+        np.testing.assert_allclose(rows, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("layer", MINIMAL, ids=repr)

@@ -112,6 +112,14 @@ class Engine:
         """
         return Stream(self._decoding(), noise_seed, first_row)
 
+    def encode_whole(self, signals: Sequence[Rows], threads: int) -> list[Rows]:
+        """Latent rows of the audio rows of each of several signals: quicker than a stream for each."""
+        return _call(self._encoding().run, signals, threads)
+
+    def decode_whole(self, signals: Sequence[Rows], threads: int) -> list[Rows]:
+        """Audio rows of the latent rows of each of several signals, without noise."""
+        return _call(self._decoding().run, signals, threads)
+
     def samples_needed(self, frames: int) -> int:
         """Samples of a running signal that must have come before the encoder gives the first `frames` latent rows."""
         return self._encoding().needed(frames)

@@ -5,8 +5,8 @@ rules of `_encode_frame`, `_decode_frame` and `_linear_overlap_add` of EnCodec's
 """
 
 import bisect
-from collections.abc import Callable
-from functools import partial
+import itertools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +16,13 @@ from ..framing import Framing, Segment
 from .native import Engine, Rows, Stream
 from .side_by_side import side_by_side
 
+_GROUP = 8  # segments for which the weights of an LSTM are read once
 _RUNNING = 64  # steps after which a stream is no longer at the beginning of its signal
 _PHASES = 36  # steps after which the blocks of rows that some layers compute together begin at a step again
+
+
+Whole = Callable[[Sequence[Rows], int], list[Rows]]
+"""What becomes of each of several whole signals, on so many threads."""
 
 
 class Latent(NamedTuple):
@@ -32,7 +37,8 @@ def encoder(engine: Engine, framing: Framing) -> "ContinuousEncoder | SegmentEnc
     """A new stream of the whole encoder."""
     if framing.segment is None:
         return ContinuousEncoder(engine.encoder(), framing.step_frames)
-    return SegmentEncoder(engine.encoder, framing.segment, framing.channels)
+    nothing = engine.encoder().push(np.zeros((0, framing.channels), np.float32), 1)
+    return SegmentEncoder(engine.encode_whole, framing.segment, framing.channels, nothing)
 
 
 def decoder(
@@ -42,7 +48,7 @@ def decoder(
     if framing.segment is None:
         return ContinuousDecoder(engine.decoder(noise_seed, first_sample // framing.hop_length))
     engine.decoder()  # a codec without one says so now, and not with the first segment
-    return SegmentDecoder(engine.decoder, framing.segment, framing.channels)
+    return SegmentDecoder(engine.decode_whole, framing.segment, framing.channels)
 
 
 def delays(engine: Engine, framing: Framing) -> tuple[int, int]:
@@ -112,16 +118,17 @@ class SegmentEncoder:
     """Audio rows `(N, channels)` to latents of whole segments.
 
     Args:
-        start: Makes a stream for one segment.
+        whole: The network.
         segment: Where segments lie.
         channels: Audio channels.
+        nothing: A latent of no rows.
     """
 
-    def __init__(self, start: Callable[[], Stream], segment: Segment, channels: int) -> None:
-        self._start = start
+    def __init__(self, whole: Whole, segment: Segment, channels: int, nothing: Rows) -> None:
+        self._whole = whole
         self._segment = segment
         self._waiting = np.zeros((0, channels), np.float32)
-        self._nothing = start().push(self._waiting, 1)
+        self._nothing = nothing
 
     def push(self, rows: Rows, threads: int) -> Latent:
         """Takes the next rows and gives the segments that are complete."""
@@ -139,15 +146,15 @@ class SegmentEncoder:
             self._waiting = self._waiting[self._segment.stride :]
         scales = [_root_mean_square(each.mean(axis=1, dtype=np.float32)) + np.float32(1e-8) for each in segments]
         scaled = [each / scale for each, scale in zip(segments, scales, strict=True)]
-        latents = side_by_side(partial(_whole, self._start), scaled, threads)
+        latents = _in_groups(self._whole, scaled, threads)
         return Latent(np.concatenate([self._nothing, *latents]), tuple(map(len, latents)), np.array(scales, np.float32))
 
 
 class SegmentDecoder:
     """Latents of whole segments to audio rows `(N, channels)`."""
 
-    def __init__(self, start: Callable[[], Stream], segment: Segment, channels: int) -> None:
-        self._start = start
+    def __init__(self, whole: Whole, segment: Segment, channels: int) -> None:
+        self._whole = whole
         self._segment = segment
         self._fade: NDArray[np.float32] = np.zeros(0, np.float32)
         # What the segments so far add up to from the start of the next one on: audio, and the sum of its weights
@@ -158,7 +165,7 @@ class SegmentDecoder:
         """Takes the next segments and gives the audio that no later one changes."""
         given = [self._sum[:0]]
         segments = np.split(latent.rows, np.cumsum(latent.segments[:-1], dtype=int)) if latent.segments else []
-        audios = side_by_side(partial(_whole, self._start), segments, threads)
+        audios = _in_groups(self._whole, segments, threads)
         for audio, scale in zip(audios, latent.scales, strict=True):
             if not len(self._fade):
                 self._fade = _triangle(len(audio))
@@ -184,10 +191,13 @@ class SegmentDecoder:
         return rows
 
 
-def _whole(start: Callable[[], Stream], rows: Rows, threads: int) -> Rows:
-    """What becomes of a whole segment."""
-    stream = start()
-    return np.concatenate([stream.push(rows, threads), stream.flush(threads)])
+def _in_groups(whole: Whole, segments: list[Rows], threads: int) -> list[Rows]:
+    """What becomes of each segment. The groups are of about one size, and as many for each thread."""
+    at_once = max(1, min(threads, len(segments)))
+    count = -(-len(segments) // (_GROUP * at_once)) * at_once
+    edges = [len(segments) * i // count for i in range(count + 1)] if count else []
+    groups = [segments[begin:end] for begin, end in itertools.pairwise(edges)]
+    return list(itertools.chain.from_iterable(side_by_side(whole, groups, threads)))
 
 
 def _root_mean_square(x: NDArray[np.float32]) -> np.float32:
