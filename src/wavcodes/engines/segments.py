@@ -144,6 +144,7 @@ class SegmentEncoder:
         while len(self._waiting) >= least:
             segments.append(self._waiting[: self._segment.length])
             self._waiting = self._waiting[self._segment.stride :]
+        self._waiting = self._waiting.copy()  # a view would keep all of the push
         scales = [_root_mean_square(each.mean(axis=1, dtype=np.float32)) + np.float32(1e-8) for each in segments]
         scaled = [each / scale for each, scale in zip(segments, scales, strict=True)]
         latents = _in_groups(self._whole, scaled, threads)
