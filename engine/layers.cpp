@@ -347,7 +347,16 @@ void Residual::run(State& s, Rows& in, Rows& out, size_t steps, int threads) con
 namespace {
 struct SumState : State {
     std::vector<Sequence::State> branches;
-    bool ended() const { return branches.front().queues.front().ended; }
+    bool gave = false;  // rows, after the end of the input
+    bool ended() const {
+        return std::all_of(branches.begin(), branches.end(), [](const auto& b) { return b.queues.back().ended; });
+    }
+    // Rows that all have.
+    size_t common() const {
+        size_t rows = SIZE_MAX;
+        for (const Sequence::State& branch : branches) rows = std::min(rows, branch.queues.back().size());
+        return rows;
+    }
 };
 }  // namespace
 
@@ -366,7 +375,7 @@ std::unique_ptr<State> Sum::start(Rows&, Origin origin) const {
 void Sum::restart(std::unique_ptr<State>& s, Rows&) const {
     auto& state = static_cast<SumState&>(*s);
     for (size_t i = 0; i < branches_.size(); i++) branches_[i]->restart(state.branches[i]);
-    state.finished = false;
+    state.gave = state.finished = false;
 }
 
 size_t Sum::needed(size_t rows) const {
@@ -377,24 +386,25 @@ size_t Sum::needed(size_t rows) const {
 
 size_t Sum::ready(const State& s, const Rows& in) const {
     const auto& state = static_cast<const SumState&>(s);
-    return in.size() + (state.finished && !state.ended() ? 1 : 0);  // one more step, that of the end
+    return in.size() + (state.finished && (!state.ended() || state.common()) ? 1 : 0);  // one more step, at the end
 }
 
 void Sum::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
     auto& state = static_cast<SumState&>(s);
     const size_t count = std::min(steps, in.size());
     const bool end = state.finished && steps > in.size();
-    size_t given = SIZE_MAX;
     for (size_t i = 0; i < branches_.size(); i++) {
         Sequence::State& branch = state.branches[i];
         if (count) branches_[i]->append(branch, in.row(0), count);
         branch.queues.front().ended = end;
-        branches_[i]->advance(branch, threads);
-        given = std::min(given, branch.queues.back().size());
+        // At the end some give all of their rows, and those go on in pieces.
+        branches_[i]->advance(branch, threads, [] {}, end ? limit : SIZE_MAX);
     }
     in.drop(count);
+    const size_t given = state.common();
+    state.gave |= end && given;
     // A branch may make rows out of an empty signal, and another none.
-    if (end && given)
+    if (end && (state.ended() ? state.gave : given == 0))
         for (const Sequence::State& branch : state.branches)
             if (branch.queues.back().size() != given)
                 throw std::logic_error("the branches of a sum must give equally many rows");

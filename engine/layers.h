@@ -114,9 +114,9 @@ class Sequence {
     void restart(State& state) const { restart(state, 0, layers_.size()); }
     // Appends rows to the input. The activation that a sequence may begin with is applied on the way.
     void append(State&, const float* rows, size_t count) const;
-    // Runs all layers on all that queues[0] holds. `between` is called by this thread after each of its pieces, and may
-    // throw to end it.
-    void advance(State&, int threads, const std::function<void()>& between = [] {}) const;
+    // Runs all layers on all that queues[0] holds, or until `most` rows have come out. `between` is called by this thread
+    // after each of its pieces, and may throw to end it.
+    void advance(State&, int threads, const std::function<void()>& between = [] {}, size_t most = SIZE_MAX) const;
     // Runs several whole signals, one after the other but in joint layers; `give` gets what becomes of each, in order.
     void run(std::span<const Signal>, int threads, const std::function<void()>& between,
              const std::function<void(const Rows&)>& give) const;
@@ -128,7 +128,8 @@ class Sequence {
     class Run;
     // These do so with layers `first` ... `last - 1`.
     void restart(State&, size_t first, size_t last) const;
-    void advance(State&, size_t first, size_t last, int threads, const std::function<void()>& between) const;
+    void advance(State&, size_t first, size_t last, int threads, const std::function<void()>& between,
+                 size_t most) const;
     std::vector<std::unique_ptr<Layer>> layers_;
     Activation first_;
     size_t together_;

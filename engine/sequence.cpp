@@ -73,8 +73,9 @@ void Sequence::append(State& state, const float* rows, size_t count) const {
 class Sequence::Run {
    public:
     // Of layers `first` ... `last - 1`.
-    Run(const Sequence& sequence, State& state, size_t first, size_t last, const std::function<void()>& between)
-        : layers_(sequence.layers_), state_(state), between_(between), first_(first), last_(last) {}
+    Run(const Sequence& sequence, State& state, size_t first, size_t last, const std::function<void()>& between,
+        size_t most)
+        : layers_(sequence.layers_), state_(state), between_(between), first_(first), last_(last), most_(most) {}
 
     // Runs pieces on this thread, each with the help of all, until nothing is left; or, when there are several threads,
     // until two layers can run side by side. True then.
@@ -153,6 +154,7 @@ class Sequence::Run {
 
     // The layer furthest down that can run now.
     size_t next() {
+        if (free(last_) && state_.queues[last_].size() >= most_) return none;
         while (first_ < last_ && free(first_) && !pending(first_, true)) first_++;
         for (size_t i = last_; i-- > first_;)
             if (free(i) && pending(i, i == first_) && !full(i + 1)) return i;
@@ -178,7 +180,7 @@ class Sequence::Run {
     const std::function<void()>& between_;
     const std::thread::id caller_ = std::this_thread::get_id();
     size_t first_;  // those before it have nothing to do any more
-    const size_t last_;
+    const size_t last_, most_;
     int active_ = 0, waiting_ = 0;
     bool failed_ = false;
     std::mutex mutex_;
@@ -186,13 +188,13 @@ class Sequence::Run {
 };
 
 void Sequence::advance(State& state, size_t first, size_t last, int threads,
-                       const std::function<void()>& between) const {
-    Run run(*this, state, first, last, between);
+                       const std::function<void()>& between, size_t most) const {
+    Run run(*this, state, first, last, between, most);
     if (run.alone(threads)) parallel(threads, [&](int) { run.work(); });
 }
 
-void Sequence::advance(State& state, int threads, const std::function<void()>& between) const {
-    advance(state, 0, layers_.size(), threads, between);
+void Sequence::advance(State& state, int threads, const std::function<void()>& between, size_t most) const {
+    advance(state, 0, layers_.size(), threads, between, most);
 }
 
 // Steps are in rows.
@@ -216,7 +218,7 @@ void Sequence::run(std::span<const Signal> signals, int threads, const std::func
             else
                 copy_rows(turns.row(i), count, in.append(lengths[i]), 1, lengths[i], in.channels());
             in.ended = true;
-            advance(state, first, last, threads, between);
+            advance(state, first, last, threads, between, SIZE_MAX);
             if (last == layers_.size()) {
                 give(out);
                 continue;
