@@ -155,15 +155,25 @@ static void layer_norm(const float* x, int rows, int channels, const float* weig
 
 static void affine(const float* x, size_t rows, int channels, const float* scale, const float* shift, float* y,
                    const Pointwise& f) {
+    // Rows of few channels are as well one long row, with what each channel has again and again.
+    float scales[lanes], shifts[lanes];
+    const bool few = !f.alpha && lanes % channels == 0;
+    for (int i = 0; few && i < lanes; i++) scales[i] = scale[i % channels], shifts[i] = shift[i % channels];
+    const size_t count = few ? 1 : rows, length = few ? rows * channels : channels;
     with(f, [=](auto function) {
         const float* in = x;
         float* out = y;
-        for (size_t t = 0; t < rows; t++, in += channels, out += channels) {
-            int c = 0;
-            for (; c + lanes <= channels; c += lanes)
-                store(out + c, function(fma(load(in + c), load(scale + c), load(shift + c)), c));
-            if (const int n = channels - c)
-                store_some(out + c, function(fma(load_some(in + c, n), load_some(scale + c, n), load_some(shift + c, n)), c), n);
+        const V factor = load(scales), term = load(shifts);
+        for (size_t t = 0; t < count; t++, in += length, out += length) {
+            size_t c = 0;
+            for (; c + lanes <= length; c += lanes)
+                store(out + c, function(fma(load(in + c), few ? factor : load(scale + c), few ? term : load(shift + c)), c));
+            if (const int n = int(length - c))
+                store_some(out + c,
+                           function(fma(load_some(in + c, n), few ? factor : load_some(scale + c, n),
+                                        few ? term : load_some(shift + c, n)),
+                                    c),
+                           n);
         }
     });
 }
@@ -171,17 +181,25 @@ static void affine(const float* x, size_t rows, int channels, const float* scale
 static double sum(const float* x, int rows, int channels, float center, bool squared) {
     const V middle = set1(center);
     double total = 0;
-    for (int c = 0; c < channels; c += lanes) {
-        const int n = least(lanes, channels - c);
+    int c = 0;
+    for (; c + lanes <= channels; c += lanes) {
         const float* in = x + c;
         V chain = set1(0.0f);
         for (int t = 0; t < rows; t++, in += channels) {
-            const V d = sub(n == lanes ? load(in) : load_some(in, n), middle);
+            const V d = sub(load(in), middle);
             chain = add(chain, squared ? mul(d, d) : d);
         }
         float chains[lanes];
         store(chains, chain);
-        for (int i = 0; i < n; i++) total += chains[i];
+        for (int i = 0; i < lanes; i++) total += chains[i];
+    }
+    for (; c < channels; c++) {
+        float chain = 0;
+        for (int t = 0; t < rows; t++) {
+            const float d = x[ptrdiff_t(t) * channels + c] - center;
+            chain += squared ? d * d : d;
+        }
+        total += chain;
     }
     return total;
 }
@@ -272,11 +290,11 @@ static inline void lstm_signals(const LstmStep& s, const Weight* all, int block,
 template <int R, class Weight, int packed>
 static inline void lstm_block(const LstmStep& s, const Weight* all, int block, int signal) {
     for (; signal + R <= s.signals; signal += R) lstm_signals<R, Weight, packed>(s, all, block, signal);
-    if constexpr (R > 1) lstm_block<R / 2, Weight, packed>(s, all, block, signal);
+    if constexpr (R > 1) lstm_block<R - 1, Weight, packed>(s, all, block, signal);
 }
 
 static void lstm_step(const LstmStep& s) {
-    constexpr int most = V::max_vectors;  // of whose 4 accumulators there are as many as registers allow
+    constexpr int most = V::max_vectors == 4 ? 6 : 2;  // of whose four accumulators each the registers hold
     const int step = s.backwards ? -1 : 1;
     int block = s.backwards ? s.blocks - 1 : 0;
     for (int n = 0; n < s.blocks; n++, block += step) {

@@ -361,7 +361,7 @@ struct SumState : State {
 }  // namespace
 
 Sum::Sum(std::vector<std::unique_ptr<Sequence>> branches)
-    : Layer(branches.front()->in_channels, branches.front()->out_channels()), branches_(std::move(branches)) {
+    : Fusing(branches.front()->in_channels, branches.front()->out_channels()), branches_(std::move(branches)) {
     for (const auto& branch : branches_) batch = std::max(batch, branch->batch());
     limit = std::max(batch, piece_rows(in_channels));
 }
@@ -415,6 +415,8 @@ void Sum::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
         for (size_t j = 0; j < given * out_channels; j++) y[j] = i ? y[j] + x[j] : x[j];
         rows.drop(given);
     }
+    if (!activation_.none())
+        branches_.front()->kernels.activate(y, y, given, out_channels, activation_.function());
 }
 
 // ---- The ends of a signal ----------------------------------------------------------------------------------------

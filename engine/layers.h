@@ -294,7 +294,7 @@ class Residual : public Layer {
 };
 
 // The sum of what several sequences make of the signal; they may give it with different delays.
-class Sum : public Layer {
+class Sum : public Fusing {
    public:
     explicit Sum(std::vector<std::unique_ptr<Sequence>> branches);
     std::unique_ptr<State> start(Rows&, Origin) const override;

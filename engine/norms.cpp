@@ -13,13 +13,25 @@ Floats copied(Tensor tensor, int channels) {
     return f;
 }
 
-// Sums over all rows are summed up in blocks of this many, and the sums of the blocks in float64 and in order.
+// Rows that are looked at together.
 constexpr size_t block_rows = 64;
 
+// Of values: how many, their mean, and the sum of the squares of what they differ from it by.
+struct Moments {
+    double count = 0, mean = 0, squares = 0;
+    // Takes in further values (Chan, Golub and LeVeque 1979).
+    void add(const Moments& other) {
+        const double total = count + other.count, difference = other.mean - mean;
+        squares += other.squares + difference * difference * count * other.count / total;
+        mean += difference * other.count / total;
+        count = total;
+    }
+};
+
 struct GroupState : State {
-    size_t summed = 0;  // rows, while the signal still comes
-    double sum = 0;     // of their values
-    Buffer<double> sums;
+    size_t seen = 0;  // rows, while the signal still comes
+    Moments all;
+    Buffer<Moments> blocks;
     Floats scale, shift;  // of each channel, once they are known
 };
 
@@ -60,38 +72,32 @@ GroupNorm::GroupNorm(const Kernels& kernels, int channels, Tensor weight, Tensor
 
 std::unique_ptr<State> GroupNorm::start(Rows&, Origin) const { return std::make_unique<GroupState>(); }
 
-// The mean is summed up while rows come, and so while they are in the cache.
+// Rows are looked at when they come, and so while they are in the cache.
 size_t GroupNorm::ready(const State& s, const Rows& in) const {
     const auto& state = static_cast<const GroupState&>(s);
-    return state.finished ? in.size() : (in.size() - state.summed) / block_rows * block_rows;
+    return state.finished ? in.size() : (in.size() - state.seen) / block_rows * block_rows;
 }
 
 void GroupNorm::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
     auto& state = static_cast<GroupState&>(s);
-    // `sum`, and the sums of blocks of rows from row `first` on: of x - center, or of its square.
-    auto add_blocks = [&](double sum, size_t first, size_t rows, float center, bool squared) {
+    if (state.scale.size() == 0) {
+        const size_t rows = state.finished ? in.size() - state.seen : ready(s, in);
         const size_t blocks = (rows + block_rows - 1) / block_rows, parts = std::min<size_t>(threads, blocks);
-        double* sums = state.sums.room(blocks);
+        Moments* found = state.blocks.room(blocks);
         parallel(int(parts), [&](int part) {
             for (size_t b = blocks * part / parts; b < blocks * (part + 1) / parts; b++) {
-                const size_t begin = b * block_rows, count = std::min(block_rows, rows - begin);
-                sums[b] = kernels_.sum(in.row(first + begin), int(count), in_channels, center, squared);
+                const int count = int(std::min(block_rows, rows - b * block_rows));
+                const float* x = in.row(state.seen + b * block_rows);
+                const double values = double(count) * in_channels;
+                const double mean = kernels_.sum(x, count, in_channels, 0, false) / values;
+                found[b] = {values, mean, kernels_.sum(x, count, in_channels, float(mean), true)};
             }
         });
-        for (size_t b = 0; b < blocks; b++) sum += sums[b];
-        return sum;
-    };
-    if (!state.finished) {
-        const size_t rows = ready(s, in);
-        state.sum = add_blocks(state.sum, state.summed, rows, 0, false);
-        state.summed += rows;
-        return;
-    }
-    if (state.scale.size() == 0) {
-        const double count = double(in.size()) * in_channels;
-        const float mean = float(add_blocks(state.sum, state.summed, in.size() - state.summed, 0, false) / count);
-        const double variance = add_blocks(0, 0, in.size(), mean, true) / count;
-        const float inverse = float(1 / std::sqrt(variance + eps_));
+        for (size_t b = 0; b < blocks; b++) state.all.add(found[b]);
+        state.seen += rows;
+        if (!state.finished) return;
+        const float mean = float(state.all.mean);
+        const float inverse = float(1 / std::sqrt(state.all.squares / state.all.count + eps_));
         state.scale = Floats(in_channels);
         state.shift = Floats(in_channels);
         for (int c = 0; c < in_channels; c++) {

@@ -16,7 +16,7 @@ from ..framing import Framing, Segment
 from .native import Engine, Rows, Stream
 from .side_by_side import side_by_side
 
-_GROUP = 8  # segments for which the weights of an LSTM are read once
+_GROUP = 6  # segments for which the weights of an LSTM are read once
 _RUNNING = 64  # steps after which a stream is no longer at the beginning of its signal
 _PHASES = 36  # steps after which the blocks of rows that some layers compute together begin at a step again
 
