@@ -63,6 +63,14 @@ def random_pair(peer: Callable[..., Any], tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="session")
+def meta_lm(peer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """encodec's modules and language models: `ecdc_lm_case.MetaLM`."""
+    import ecdc_lm_case
+
+    return peer("encodec", lambda: ecdc_lm_case.MetaLM(tmp_path_factory.mktemp("lm")))
+
+
+@pytest.fixture(scope="session")
 def codec2() -> None:
     """For tests that need the library libcodec2 with its LPCNet."""
     from wavcodes.legacy import codec2
