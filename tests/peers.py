@@ -64,13 +64,14 @@ ENCODEC: dict[str, dict[str, Any]] = {
 }
 
 
-def encodec_peer(name: str, seed: int, folder: Path) -> tuple[Any, Path]:
+def encodec_peer(name: str, seed: int, folder: Path, **widths: int) -> tuple[Any, Path]:
     """A random EnCodec.
 
     Args:
         name: One of `ENCODEC`.
         seed: Decides all weights.
         folder: Where the safetensors file goes, with the tensor names of the published one.
+        widths: Fields of the configuration in place of the published ones.
 
     Returns:
         The `transformers.EncodecModel`, in evaluation mode, and the path of the file.
@@ -78,7 +79,7 @@ def encodec_peer(name: str, seed: int, folder: Path) -> tuple[Any, Path]:
     from safetensors.numpy import save_file
     from transformers import EncodecConfig, EncodecModel
 
-    model = EncodecModel(EncodecConfig(**ENCODEC[name])).eval()
+    model = EncodecModel(EncodecConfig(**(ENCODEC[name] | widths))).eval()
     books = [layer.codebook.embed for layer in model.quantizer.layers]
     randomize_encodec(model.encoder, books, model.decoder, model.config.audio_channels, seed)
     path = folder / f"{name}_{seed}.safetensors"

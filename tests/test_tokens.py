@@ -2,16 +2,15 @@
 
 import itertools
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import peers_snac
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from narrow import narrow
 from numpy.typing import NDArray
 from token_cases import (
     ALL,
@@ -264,12 +263,8 @@ def test_a_stream_decoder_gives_the_samples_of_the_whole_clip(layout: Flat | Del
     assert np.array_equal(np.concatenate(heard, axis=1), whole)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # as snac is imported
-def test_snac_hears_every_sample_without_windows(peer: Callable[..., Any], tmp_path: Path) -> None:
-    peer("torch").set_num_threads(1)
-    peer("snac")
-    _, weights = peers_snac.snac_peer("snac_24khz", 0, tmp_path)
-    codec = wavcodes.load("snac_24khz", weights=weights)
+def test_snac_hears_every_sample_without_windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    codec = wavcodes.load("snac_24khz", weights=narrow(monkeypatch, tmp_path, "snac_24khz")["snac_24khz"])
     layout: Flat | Delayed
     for layout in (tk.ORPHEUS, tk.MINI_OMNI):
         codes = layout.decode(layout.encode(random_books(layout, 5)), codec.spec)
