@@ -132,7 +132,7 @@ def test_eight_threads_on_shared_codecs_give_what_one_gives(monkeypatch: pytest.
     wrong: list[int] = []
 
     def work(thread: int) -> None:
-        for step in range(50):
+        for step in range(25):
             n = (thread * 7 + step) % len(clips)
             codes, decoded = call(n)
             if codes != expected[n][0] or not np.array_equal(decoded, expected[n][1]):
