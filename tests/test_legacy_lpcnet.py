@@ -15,7 +15,11 @@ from wavcodes import resample
 from wavcodes.crc32c import crc32c
 from wavcodes.legacy import CODECS, Scratch, codec2
 
-SPEECH = ("speech_f_en_16k_libri_1088.flac", "speech_m_en_16k_arctic_aew.wav", "speech_f_de_48k_kerstin_a.flac")
+SPEECH = (
+    "speech_f_de_48k_kerstin_a.flac",
+    pytest.param("speech_f_en_16k_libri_1088.flac", marks=pytest.mark.slow),
+    pytest.param("speech_m_en_16k_arctic_aew.wav", marks=pytest.mark.slow),
+)
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,11 @@ from wavcodes import Codec, registry
 from wavcodes.models import encodec
 
 
-@pytest.fixture(scope="module", params=peers.ENCODEC)
+# The network of 32 kHz, narrow, is compared in test_models.py.
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow if name == "encodec_32khz" else ()) for name in peers.ENCODEC],
+)
 def pair(request: pytest.FixtureRequest, random_pair: Callable[[str, int], Pair]) -> Pair:
     return random_pair(request.param, 1)
 

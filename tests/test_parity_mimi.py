@@ -35,6 +35,7 @@ def in_transformers(pair: Pair, peer: Callable[..., Any]) -> Any:
     return peer("transformers", lambda: peers_mimi.in_transformers(pair.theirs))
 
 
+@pytest.mark.slow
 def test_graphs_in_float64(pair: Pair) -> None:
     audio = sound(5, 7 * FRAME + 700)
     latent, codes = pair.encoding(audio)

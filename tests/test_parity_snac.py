@@ -27,6 +27,7 @@ def pair(request: pytest.FixtureRequest, random_pair: Callable[[str, int], Pair]
     return random_pair(request.param, 1)
 
 
+@pytest.mark.slow
 def test_graphs_in_float64(pair: Pair) -> None:
     exact = copy.copy(pair)
     exact.theirs = copy.deepcopy(pair.theirs).double()
