@@ -174,7 +174,7 @@ DIGESTS = {
     ),
     "encodec_segments": (
         "baf9e6e177aaf6be07f80a2a3cc176f3f25820d8a0518f0981c446137a0db3db",
-        "3ce07e8fbc4ea00564e7a78e8322853da5f1d8c7a8afd5dba8f41228e1d832e1",
+        "62ab3aad7725f6901f58027f680bcdc5da25fd08681f6280726d20b1dca9c1da",
     ),
     "dac": (
         "db1d60c3766e07ba5adfdf9b747dd5fc8c6ae2af166bfcc4e17549ccde9448c8",
@@ -198,7 +198,7 @@ DIGESTS = {
     ),
     "wide encodec_48khz": (
         "6ce655ffaa23b2e43b1ed08786bccf9d404af37b050ed1fab4bcca820f122ab7",
-        "25bc517a2be23673ef9b0b7a9140b47f2e31040a7b0b912607eae26a3765d9c6",
+        "ccbb1af0c1603dae79e424848a1034acbbf8d4a530e83e19b7400d8c6b53ab48",
     ),
     "wide dac_24khz": (
         "c16ea776b22e9f9597956760f0874a6b34e2c530308122a8f0379f9d54d70e31",
