@@ -3,6 +3,7 @@
 // Lanes lie across outputs and never across a sum, and every product is fused, so all builds give the same bits.
 // Nothing of the standard library is used here: an inline function of it, compiled for AVX-512, could be the copy
 // that the linker keeps for every machine.
+#include "lstm_kernel.h"
 #include "product_kernel.h"
 
 namespace WAVCODES_NAMESPACE {
@@ -10,7 +11,6 @@ namespace WAVCODES_NAMESPACE {
 using wavcodes::Attend;
 using wavcodes::Depthwise;
 using wavcodes::Kernels;
-using wavcodes::LstmStep;
 using wavcodes::Mix;
 
 static void activate(const float* x, float* y, size_t rows, int channels, const Pointwise& f) {
@@ -243,68 +243,6 @@ static void gaussian(const float* mantissa, const float* exponent, const float* 
         V log_u = fma(load(exponent + i), set1(0.693147182f), log_near_one(load(mantissa + i)));
         V cosine = fma(minus_two, sin_squared(mul(load(v + i), set1(3.14159274f))), one);
         store(out + i, mul(sqrt(max(mul(minus_two, log_u), set1(0.0f))), cosine));
-    }
-}
-
-// How far ahead of its use a weight is asked for, in bytes: these weights are larger than the second-level cache.
-static constexpr int lstm_ahead = 4096;
-
-// `packed`: how many weights stand for the four gates of a unit. The weights are read once for R signals.
-template <int R, class Weight, int packed>
-static inline void lstm_signals(const LstmStep& s, const Weight* all, int block, int signal) {
-    constexpr int line = 64 / int(sizeof(Weight)), group = packed * lanes;
-    const ptrdiff_t width = ptrdiff_t(s.blocks) * lanes;
-    const float* h = s.h + signal * width;
-    V acc[R][4];
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++)
-        for (int g = 0; g < 4; g++) acc[r][g] = set1(0.0f);
-    const Weight* weights = all + ptrdiff_t(block) * s.units * group;
-    for (int i = 0; i < s.units; i++, weights += group) {
-        V w[4];
-        for (int j = 0; j < group; j += line) prefetch(weights + lstm_ahead / int(sizeof(Weight)) + j);
-        if constexpr (packed == 3)
-            unpack(weights, w);
-        else
-            for (int g = 0; g < 4; g++) w[g] = load_short(weights + g * lanes);
-#pragma GCC unroll 8
-        for (int r = 0; r < R; r++) {
-            const V x = set1(h[r * width + i]);
-            for (int g = 0; g < 4; g++) acc[r][g] = fma(x, w[g], acc[r][g]);
-        }
-    }
-    const float* scales = s.scales + ptrdiff_t(block) * 4 * lanes;
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-        const ptrdiff_t unit = (signal + r) * width + ptrdiff_t(block) * lanes;
-        V gate[4];
-        for (int g = 0; g < 4; g++)
-            gate[g] = fma(load(scales + g * lanes), acc[r][g], load(s.gates + 4 * unit + g * lanes));
-        V c = fma(sigmoid(gate[1]), load(s.cell + unit), mul(sigmoid(gate[0]), tanh(gate[2])));
-        store(s.cell + unit, c);
-        store(s.out + unit, mul(sigmoid(gate[3]), tanh(c)));
-    }
-}
-
-// R signals at a time, and then fewer.
-template <int R, class Weight, int packed>
-static inline void lstm_block(const LstmStep& s, const Weight* all, int block, int signal) {
-    for (; signal + R <= s.signals; signal += R) lstm_signals<R, Weight, packed>(s, all, block, signal);
-    if constexpr (R > 1) lstm_block<R - 1, Weight, packed>(s, all, block, signal);
-}
-
-static void lstm_step(const LstmStep& s) {
-    constexpr int most = V::max_vectors == 4 ? 6 : 2;  // of whose four accumulators each the registers hold
-    const int step = s.backwards ? -1 : 1;
-    int block = s.backwards ? s.blocks - 1 : 0;
-    for (int n = 0; n < s.blocks; n++, block += step) {
-        for (int r = 0; r < s.signals; r++)
-            for (int g = 0; g < 4; g++)
-                prefetch(s.gates + ((ptrdiff_t(r) * s.blocks + block + step) * 4 + g) * lanes);
-        if (s.weights)
-            lstm_block<most, int32_t, 3>(s, s.weights, block, 0);
-        else
-            lstm_block<most, int16_t, 4>(s, s.shorts, block, 0);
     }
 }
 
