@@ -30,7 +30,8 @@ struct Segment {
 
 // One panel of a matrix product over a window that slides along time:
 //   out[t][j] = function(add[t][j] + (bias[j] + sum over segments s, over i: s.x[t * s.stride + i] * weights[..][j]))
-// as one chain of fused multiply-adds that begins at the bias and runs through the segments in order.
+// as one chain of fused multiply-adds that begins at the bias and runs through the segments in order; or, with a `block`,
+// as such a chain for each block of so many weights, the first one from the bias on, whose sums are added up in order.
 struct Product {
     const Segment* segments;
     int num_segments;
@@ -45,6 +46,7 @@ struct Product {
     ptrdiff_t add_stride;
     Pointwise function;  // of the columns of this panel
     float* scratch;  // [rows][vectors * lanes], used where the window does not fit the cache
+    int block = 0;
 };
 
 struct Depthwise {

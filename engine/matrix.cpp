@@ -8,6 +8,7 @@
 namespace wavcodes {
 namespace {
 
+constexpr int block = 96;  // what AVX-512 multiplies in one pass
 constexpr int grain = 12;  // multiple of the rows of most register tiles
 // Weights that stay in the second-level cache, and rows that do beside them: they are read again for each panel.
 constexpr size_t light_bytes = 768 << 10, block_bytes = 256 << 10;
@@ -75,9 +76,9 @@ void Matrix::apply_range(std::span<const Segment> segments, int fixed, int first
     size_t values = 1;  // that a further row reads
     for (const Segment& s : segments) values += std::min<size_t>(s.length, s.stride);
     const bool light = bytes() <= light_bytes;
-    const int block = light ? std::max<int>(grain, int(block_bytes / sizeof(float) / values) / grain * grain) : last_row;
-    for (int first = first_row; first < last_row; first += block) {
-        const int rows = std::min(block, last_row - first);
+    const int rows_at_once = light ? std::max<int>(grain, int(block_bytes / sizeof(float) / values) / grain * grain) : last_row;
+    for (int first = first_row; first < last_row; first += rows_at_once) {
+        const int rows = std::min(rows_at_once, last_row - first);
         scratch.room(size_t(rows) * kernels_.max_vectors * kernels_.lanes);
         for (int index = first_panel; index < last_panel; index++) {
             const Panel& panel = panels_[index];
@@ -100,7 +101,7 @@ void Matrix::apply_panel(int index, const Segment& segment, int rows, const Outp
     const Panel& panel = panels_[index];
     kernels_.product({&segment, 1, floats_.data() + panel.weights, floats_.data() + panel.bias, panel.vectors, rows,
                       output.out, output.stride, panel.width, output.add, output.add_stride, output.function,
-                      scratch.room(size_t(rows) * kernels_.max_vectors * kernels_.lanes)});
+                      scratch.room(size_t(rows) * kernels_.max_vectors * kernels_.lanes), block});
 }
 
 void Matrix::apply(std::span<const Segment> segments, int fixed, int rows, const Output& output,

@@ -61,7 +61,8 @@ class Matrix {
     // except for the last `fixed` segments. Threads share out rows, or panels where rows are few.
     void apply(std::span<const Segment> segments, int fixed, int rows, const Output& output, int threads) const;
 
-    // The same for one panel alone, without threads: the columns of a range, if they fit into one.
+    // The same for one panel alone, without threads: the columns of a range, if they fit into one. The sum is one of
+    // blocks, which rounds less.
     void apply_panel(int index, const Segment& segment, int rows, const Output& output) const;
 
    private:

@@ -22,14 +22,18 @@ struct Pass {
     bool first, last;
 };
 
+static const float zeros[V::max_vectors * lanes] = {};
+
 // `extra`: rows to add to the sums, or null. With few rows, each tile asks for its share of the weights of the next pass
 // while it uses those of this one.
 template <int R, int N, bool Few>
 static inline void tile(const Product& p, const Pass& pass, int row, float* out, ptrdiff_t out_stride,
                         const float* extra = nullptr) {
     V acc[R][N];
-    const float* start = pass.first ? p.bias : p.scratch + ptrdiff_t(row) * N * lanes;
-    const ptrdiff_t start_stride = pass.first ? 0 : N * lanes;
+    const float* before = p.scratch + ptrdiff_t(row) * N * lanes;
+    const bool alone = pass.first || p.block;
+    const float* start = pass.first ? p.bias : alone ? zeros : before;
+    const ptrdiff_t start_stride = alone ? 0 : N * lanes;
 #pragma GCC unroll 16
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
@@ -60,6 +64,12 @@ static inline void tile(const Product& p, const Pass& pass, int row, float* out,
                 for (int n = 0; n < N; n++) acc[r][n] = fma(value, weights[n], acc[r][n]);
             }
         }
+    }
+    if (alone && !pass.first) {
+#pragma GCC unroll 16
+        for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+            for (int n = 0; n < N; n++) acc[r][n] = add(load(before + (r * N + n) * lanes), acc[r][n]);
     }
     if (extra) {
 #pragma GCC unroll 16
@@ -166,7 +176,7 @@ static void run_product(const Product& p) {
     for (int s = 0; s < p.num_segments; s++) total += p.segments[s].length;
     constexpr int most = pass_bytes / int(sizeof(float)) / (N * lanes);
     const int passes = total < most ? 1 : (total + most / 2) / most;
-    const int budget = (total + passes - 1) / passes;  // passes of equal length
+    const int budget = p.block ? p.block : (total + passes - 1) / passes;  // passes of equal length
     Pass pass;
     pass.first = true;
     pass.num_pieces = 0;

@@ -162,7 +162,7 @@ def test_longer_than_a_block(codecs: dict[str, Codec], monkeypatch: pytest.Monke
 DIGESTS = {
     "own": (
         "03f65d44b85a9ebe0b059f9c47f47e5b801ce4d5294ced3c900daef93b0b8652",
-        "96c05d586afc0c3fc18b3d9d16f879a8ff33d74b39980c0fc72454011abe6dc2",
+        "bd970de2d76f8d534761093d8e9837ffd62e6ccce9ddfcc5470cc472a7de9bdb",
     ),
     "encodec": (
         "97d10a346a90e39a37d3195aee7ba9de7eca462aa7e77f2af946ccd22eac0c6d",
@@ -178,7 +178,7 @@ DIGESTS = {
     ),
     "dac": (
         "db1d60c3766e07ba5adfdf9b747dd5fc8c6ae2af166bfcc4e17549ccde9448c8",
-        "c82a99ba49588a7042ef9e1cc7b5c9010bf91f203e4a743b5b023f4e6f0c5d8b",
+        "aefbef8047e0f327dd8948605380f6c15dd7a43a12545b32bfeec605fdf2dc53",
     ),
     "snac": (
         "e7f9b4b6c5eb4d4c84d3543dd087bbd41741aca9eb986a59f0e2eb0e878027c7",
@@ -194,27 +194,27 @@ DIGESTS = {
     ),
     "wide encodec_24khz": (
         "b254a53c8eec623b7e4e51d87b28228e305171d9e7eee738aaac2955ba073255",
-        "b409bb3590f3d44b97b85e7a6d0c60cc0149a7ae0c760668bf5c71cd47e68275",
+        "8c04843ea0dbac7287f9ce9422bc29bc271b8093a0de8d577bbe75b83dadce17",
     ),
     "wide encodec_48khz": (
         "6ce655ffaa23b2e43b1ed08786bccf9d404af37b050ed1fab4bcca820f122ab7",
-        "ccbb1af0c1603dae79e424848a1034acbbf8d4a530e83e19b7400d8c6b53ab48",
+        "3227ee3807a9306d5f03af350b43c3b0524a70ff99d6076275b6ac5a2ae79fd7",
     ),
     "wide dac_24khz": (
         "c16ea776b22e9f9597956760f0874a6b34e2c530308122a8f0379f9d54d70e31",
-        "d17220d190263170c06bd1816c369f74f19caf81894e0c488a0b6abadddf8bcd",
+        "02e9917246eeec978ea62fe05519f187088a9a1b1a554a3d25a0da1f3d7be0e7",
     ),
     "wide snac_44khz": (
         "3a97d7d279e431b7e3e64b0162fd0cf8fb4fedbfb28c93f870b55985d707902b",
-        "6341eb00fe0ed4a0faf707528af53ae8c3fcc44836b069162893648b514debf4",
+        "651a92bb732c81016f268d395885810daa2aad7172b5045270b8cea44bc65800",
     ),
     "wide mimi": (
         "961639820c628c3755b9c36a51efd6967d88893827e988ec2bf35204b4b70737",
-        "0bb66d0cd8efc3087b29098c71042fb5bed861cc4dba8a0412a368d5647eba2e",
+        "fe635e24d730c4f59692e438c7a12312deac9fd7bedb497f96a723c852dae8b7",
     ),
     "lyra": (
         "cfafdc2078bd0b0db722f5f05cd92505772ba245c3a51d4a8cf51bfa9fd75fdc",
-        "ce12d97fc6b46f09d6a1f113eb42d356d82c887fb18627dfb67ea9639be08553",
+        "008ec2955f8b0e06ed2923d10916118c88e6403173973f87d41b57069ecfe13a",
     ),
 }
 
