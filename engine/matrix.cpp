@@ -75,8 +75,8 @@ void Matrix::apply_range(std::span<const Segment> segments, int fixed, int first
     thread_local Floats scratch;
     size_t values = 1;  // that a further row reads
     for (const Segment& s : segments) values += std::min<size_t>(s.length, s.stride);
-    const bool light = bytes() <= light_bytes;
-    const int rows_at_once = light ? std::max<int>(grain, int(block_bytes / sizeof(float) / values) / grain * grain) : last_row;
+    const int few = std::max<int>(grain, int(block_bytes / sizeof(float) / values) / grain * grain);
+    const int rows_at_once = bytes() <= light_bytes ? few : last_row;
     for (int first = first_row; first < last_row; first += rows_at_once) {
         const int rows = std::min(rows_at_once, last_row - first);
         scratch.room(size_t(rows) * kernels_.max_vectors * kernels_.lanes);
