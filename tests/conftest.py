@@ -3,10 +3,11 @@ turns those skips into failures, so that continuous integration cannot lose them
 
 import importlib
 import importlib.util
+import io
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,11 @@ def cached_provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hub_cache: 
         return CodecProvider(hub_cache.config(config), threads=1)
 
     return make
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[io.FileIO, io.FileIO]]:
+    """Its two ends, unbuffered."""
+    read, write = os.pipe()
+    with open(read, "rb", buffering=0) as source, open(write, "wb", buffering=0) as sink:
+        yield source, sink

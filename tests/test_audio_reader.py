@@ -5,7 +5,6 @@ import os
 import struct
 import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +12,9 @@ import pytest
 import soundfile
 from audio_case import noise, open_descriptors, wav_bytes
 
-from wavcodes.audio import (
-    BLOCK_SAMPLES,
-    AudioReader,
-)
+from wavcodes.audio import BLOCK_SAMPLES, AudioReader
 from wavcodes.errors import CodecError, FormatError, InputError, ResourceError, TruncatedError
 from wavcodes.files import atomic_output
-
-
-@pytest.fixture
-def pipe() -> Iterator[tuple[io.FileIO, io.FileIO]]:
-    read, write = os.pipe()
-    with open(read, "rb", buffering=0) as source, open(write, "wb", buffering=0) as sink:
-        yield source, sink
 
 
 class TestReader:

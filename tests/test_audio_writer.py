@@ -2,7 +2,6 @@
 
 import errno
 import io
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,19 +12,9 @@ import pytest
 import soundfile
 from audio_case import noise, open_descriptors, wav_bytes
 
-from wavcodes.audio import (
-    AudioReader,
-    AudioWriter,
-)
+from wavcodes.audio import AudioReader, AudioWriter
 from wavcodes.audio.writer import _Wav
 from wavcodes.errors import InputError, ResourceError, UnsupportedError
-
-
-@pytest.fixture
-def pipe() -> Iterator[tuple[io.FileIO, io.FileIO]]:
-    read, write = os.pipe()
-    with open(read, "rb", buffering=0) as source, open(write, "wb", buffering=0) as sink:
-        yield source, sink
 
 
 @pytest.fixture
