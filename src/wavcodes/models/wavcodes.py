@@ -136,5 +136,6 @@ def tensors(paths: tuple[Path, ...]) -> Tensors:
     # The training code holds kernels of one row as plain matrices.
     flat = re.compile(r"(eo|di|dh|.+\.p[12])\.weight")
     return {
-        name: np.asarray(value)[..., np.newaxis] if flat.fullmatch(name) else value for name, value in values.items()
+        name: np.asarray(value)[..., np.newaxis] if value.ndim == 2 and flat.fullmatch(name) else value
+        for name, value in values.items()
     }

@@ -1,0 +1,111 @@
+"""Clips to train on. A batch depends on the recipe's seed and the step alone, so that a resumed run sees the same ones."""
+
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from queue import Queue
+from threading import Thread
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..audio import resample
+from ..errors import InputError
+from .corpus import Corpus, Recording
+from .recipe import Recipe
+
+Rows = NDArray[np.float32]
+
+_QUIET = 3e-3  # root mean square below which a clip is nearly always drawn again
+_AHEAD = 8  # batches that are made in advance
+
+
+class Clips:
+    """Batches of augmented clips of `num_samples` samples."""
+
+    def __init__(self, corpus: Corpus, recipe: Recipe, num_samples: int) -> None:
+        """
+        Raises:
+            InputError: The recipe draws from nothing that is there.
+        """
+        self._corpus, self._recipe, self._num_samples = corpus, recipe, num_samples
+        weights = np.array([each.length for each in corpus.training], np.float64)
+        if recipe.sources:
+            names = [_source(each, recipe) for each in corpus.training]
+            for name, share in recipe.sources.items():
+                mine = np.array([each == name for each in names])
+                if not mine.any():
+                    raise InputError(f"the recipe draws from {name}, which is the first pattern that fits no recording")
+                weights[mine] *= share / weights[mine].sum()
+            weights[[each is None for each in names]] = 0
+        self._cumulative = np.cumsum(weights / weights.sum())
+
+    def batches(self, first_step: int) -> Iterator[Rows]:
+        """Batches `(B, N, channels)` from a step on, without end, made by a thread of their own."""
+        queue: Queue[Rows] = Queue(_AHEAD)
+
+        def fill(step: int) -> None:
+            while True:
+                queue.put(self.batch(step))
+                step += 1
+
+        Thread(target=fill, args=(first_step,), daemon=True).start()
+        while True:
+            yield queue.get()
+
+    def batch(self, step: int) -> Rows:
+        """The clips of a step, float32 `(B, N, channels)`."""
+        random = np.random.default_rng((self._recipe.seed, step))
+        return np.stack([self._clip(random) for _ in range(self._recipe.batch)])
+
+    def _clip(self, random: np.random.Generator) -> Rows:
+        how = self._recipe.augmentation
+        clip = self._drawn(random)
+        level = _level(clip)
+        if random.random() < how.mix:
+            clip = clip + _at(self._drawn(random), level, random.uniform(*how.mix_db))
+        if random.random() < how.noise:
+            noise = random.standard_normal(clip.shape, np.float32)
+            clip = clip + _at(noise, level, random.uniform(*how.noise_db))
+        if random.random() < how.band_limit:
+            clip = _band_limited(clip, random.uniform(*how.band_hz) / self._corpus.sample_rate)
+        peak = np.abs(clip).max() + 1e-6
+        gain = min(10 ** (-random.uniform(*how.gain_db) / 20) / peak, 30.0)
+        return (clip * np.float32(gain * random.choice((-1, 1)))).astype(np.float32)
+
+    def _drawn(self, random: np.random.Generator) -> Rows:
+        for _ in range(8):
+            recording = self._corpus.training[int(np.searchsorted(self._cumulative, random.random(), "right"))]
+            clip = self._cut(recording, random)
+            if _level(clip) > _QUIET or random.random() < 0.05:
+                break
+        return clip
+
+    def _cut(self, recording: Recording, random: np.random.Generator) -> Rows:
+        speed = random.uniform(*self._recipe.augmentation.speed)
+        count = self._num_samples if speed == 1 else int(self._num_samples * speed) + 64
+        spare = recording.length - count
+        rows = self._corpus.rows(recording, int(random.integers(0, spare + 1)) if spare > 0 else 0, count)
+        if speed != 1:
+            rate = self._corpus.sample_rate
+            rows = resample(rows.T, round(rate * speed), rate).T[: self._num_samples]
+        if spare < 0:  # silence on both sides
+            rows = np.roll(rows[: self._num_samples], int(random.integers(0, max(1, -spare))), 0)
+        return rows
+
+
+def _source(recording: Recording, recipe: Recipe) -> str | None:
+    return next((pattern for pattern in recipe.sources if fnmatch(recording.name, pattern)), None)
+
+
+def _level(clip: Rows) -> float:
+    return float(np.sqrt(np.mean(np.square(clip))))
+
+
+def _at(clip: Rows, level: float, below: float) -> Rows:
+    return clip * np.float32(level / (_level(clip) + 1e-6) * 10 ** (-below / 20))
+
+
+def _band_limited(clip: Rows, cutoff: float) -> Rows:
+    spectrum = np.fft.rfft(clip, axis=0)
+    spectrum[int(cutoff * len(clip)) :] = 0
+    return np.fft.irfft(spectrum, len(clip), axis=0).astype(np.float32)

@@ -1,0 +1,181 @@
+"""Sound for training: decoded once into one file of 16-bit samples, in which a clip is found in no time."""
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..audio import AudioReader, StreamResampler, to_channels
+from ..errors import CodecError, InputError, UnsupportedError
+from ..files import atomic_output, write_all
+
+SUFFIXES = frozenset(".aac .aiff .au .caf .flac .m4a .mka .mkv .mp3 .mp4 .oga .ogg .opus .wav .webm .wma".split())
+"""Of files in folders and archives that are taken for sound."""
+
+_SAMPLES, _INDEX = "samples.i16", "index.json"
+_HELD_OUT = 50  # one part in so many is never trained on
+_DIVISIBLE_SECONDS = 100.0  # of a longer recording, that part is its end; of shorter ones, every so-manieth
+
+
+class Recording(NamedTuple):
+    """One decoded file, and where its samples are."""
+
+    name: str
+    start: int
+    length: int
+
+
+class Corpus:
+    """Prepared sound, mapped from disk.
+
+    Attributes:
+        sample_rate: Hz.
+        channels: Channels.
+        training, held_out: Stretches of sound to train on, and to score with.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Opens what `prepare` made.
+
+        Raises:
+            InputError: It made no such folder, or was interrupted.
+        """
+        try:
+            facts = json.loads((folder / _INDEX).read_text())
+            samples = np.memmap(folder / _SAMPLES, np.dtype("<i2"), "r")
+        except FileNotFoundError as error:
+            raise InputError(f"{folder} holds no prepared sound; run wavcodes-train prepare AUDIO -o {folder}") from error
+        self.sample_rate: int = facts["sample_rate"]
+        self.channels: int = facts["channels"]
+        self._rows = samples.reshape(-1, self.channels)
+        self.training: list[Recording] = []
+        self.held_out: list[Recording] = []
+        for number, recording in enumerate(Recording(*each) for each in facts["recordings"]):
+            if recording.length > _DIVISIBLE_SECONDS * self.sample_rate:
+                cut = recording.length - recording.length // _HELD_OUT
+                self.training.append(recording._replace(length=cut))
+                self.held_out.append(Recording(recording.name, recording.start + cut, recording.length - cut))
+            else:
+                (self.training if (number + 1) % _HELD_OUT else self.held_out).append(recording)
+        if not self.training:
+            raise InputError(f"{folder} holds too little sound to train on; prepare more")
+
+    @property
+    def seconds(self) -> float:
+        """Duration of what is trained on."""
+        return sum(each.length for each in self.training) / self.sample_rate
+
+    def rows(self, recording: Recording, start: int, count: int) -> NDArray[np.float32]:
+        """Samples from `start` of a recording, float32 `(count, channels)`; zeros behind its end."""
+        rows = np.zeros((count, self.channels), np.float32)
+        found = self._rows[recording.start + start : recording.start + min(start + count, recording.length)]
+        rows[: len(found)] = found / np.float32(32768)
+        return rows
+
+
+def prepare(
+    sources: Sequence[Path],
+    folder: Path,
+    sample_rate: int,
+    channels: int,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Corpus:
+    """Decodes all sound of `sources` at one rate into `folder`, which must not hold any.
+
+    Args:
+        sources: Sound files; folders, with all that is in them; tar archives; Parquet files whose column `audio` holds
+            encoded files, as `bytes` or as records with such a field (the layout of Hugging Face's datasets).
+        folder: Where to.
+        sample_rate, channels: As the codec takes them; other sound is converted.
+        tell: Is told of each file that cannot be read and is left out.
+
+    Raises:
+        InputError: A source is not there, or none holds sound.
+        ResourceError: The disk is full.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    recordings: list[Recording] = []
+    position = 0
+    with atomic_output(folder / _SAMPLES) as out:
+        for name, source in _files(sources):
+            length = 0
+            try:
+                for block in _decoded(source, name, sample_rate, channels):
+                    rows = np.clip(np.rint(block.T * 32768), -32768, 32767).astype("<i2")
+                    write_all(out, rows.tobytes())
+                    length += len(rows)
+            except CodecError as error:
+                tell(f"left out, from {length / sample_rate:.1f} s: {error}")
+            if length:
+                recordings.append(Recording(name, position, length))
+            position += length
+        if not recordings:
+            raise InputError(f"found no sound in {', '.join(map(str, sources))}")
+    facts = {"sample_rate": sample_rate, "channels": channels, "recordings": recordings}
+    with atomic_output(folder / _INDEX) as out:
+        write_all(out, json.dumps(facts).encode())
+    return Corpus(folder)
+
+
+def _files(sources: Sequence[Path]) -> Iterator[tuple[str, Path | BinaryIO]]:
+    for source in sources:
+        if source.is_dir():
+            inside = sorted(path for path in source.rglob("*") if path.is_file())
+            for path in inside:
+                if path.suffix.lower() in SUFFIXES:
+                    yield path.relative_to(source).as_posix(), path
+                elif path.suffix.lower() in _SHARDS:
+                    yield from _SHARDS[path.suffix.lower()](path)
+        elif not source.exists():
+            raise InputError(f"there is no {source}")
+        elif source.suffix.lower() in _SHARDS:
+            yield from _SHARDS[source.suffix.lower()](source)
+        else:
+            yield source.name, source
+
+
+def _tar(path: Path) -> Iterator[tuple[str, BinaryIO]]:
+    try:
+        with tarfile.open(path, "r|*") as archive:  # forwards only: nothing is written anywhere
+            for member in archive:
+                if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
+                    file = archive.extractfile(member)
+                    yield member.name, io.BytesIO(file.read() if file else b"")
+    except tarfile.TarError as error:
+        raise InputError(f"{path} is not a whole tar archive: {error}") from error
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, BinaryIO]]:
+    try:
+        import pyarrow.parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError as error:
+        raise UnsupportedError(f"{path} needs PyArrow; install it: pip install pyarrow") from error
+    try:
+        table = pyarrow.parquet.ParquetFile(path)
+        number = 0
+        for batch in table.iter_batches(16, columns=["audio"]):
+            for cell in batch.column("audio").to_pylist():
+                content = cell.get("bytes") if isinstance(cell, dict) else cell
+                name = (isinstance(cell, dict) and cell.get("path")) or f"{path.stem}/{number}"
+                number += 1
+                if isinstance(content, bytes):
+                    yield str(name), io.BytesIO(content)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a Parquet file with a column `audio`: {error}") from error
+
+
+_SHARDS: dict[str, Callable[[Path], Iterator[tuple[str, BinaryIO]]]] = {".tar": _tar, ".parquet": _parquet}
+
+
+def _decoded(source: Path | BinaryIO, name: str, rate: int, channels: int) -> Iterator[NDArray[np.float32]]:
+    with AudioReader(source, name) as reader:
+        resampler = StreamResampler(reader.sample_rate, rate, channels)
+        for block in reader.blocks():
+            yield resampler.push(to_channels(block, channels))
+        yield resampler.flush()

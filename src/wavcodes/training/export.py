@@ -1,0 +1,71 @@
+"""Weights of a run as the codec loads them, and a model card that says where they come from."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load, save
+
+from .. import registry
+from ..errors import InputError
+from ..files import atomic_output, write_all
+from .recipe import Recipe, read_recipe
+from .run import CURVES, RECIPE, WEIGHTS
+
+
+def export(run: Path, path: Path) -> None:
+    """Writes the best weights of a run as float16 to `path`, and its model card beside it, with the suffix `.md`.
+
+    They load as `wavcodes.load(codec, weights=path)`.
+
+    Raises:
+        InputError: The folder holds no run that has come to its first scores.
+    """
+    if not (run / WEIGHTS).exists():
+        raise InputError(f"expected {run} to be the folder of a run that has been scored once, but it has no {WEIGHTS}")
+    recipe = read_recipe(run / RECIPE)
+    with safe_open(run / WEIGHTS, "pt") as file:
+        step = int((file.metadata() or {})["step"])
+    tensors = {name: value.to(torch.float16) for name, value in load((run / WEIGHTS).read_bytes()).items()}
+    data = save(tensors, {"codec": recipe.codec})
+    with atomic_output(path) as out:
+        write_all(out, data)
+    parameters = sum(value.numel() for value in tensors.values())
+    card = _card(recipe, step, (run / RECIPE).read_text(), _curves(run), parameters, hashlib.sha256(data).hexdigest())
+    with atomic_output(path.with_suffix(".md")) as out:
+        write_all(out, card.encode())
+
+
+def _curves(run: Path) -> dict[int, dict[str, str]]:
+    with open(run / CURVES, newline="") as file:
+        return {int(float(row["step"])): row for row in csv.DictReader(file)}
+
+
+def _card(recipe: Recipe, step: int, text: str, curves: dict[int, dict[str, str]], parameters: int, digest: str) -> str:
+    spec = registry.checkpoint(recipe.codec).spec
+    heard = step * recipe.batch * recipe.seconds / 3600
+    scores = {name: value for name, value in curves[step].items() if name.startswith(("mel_", "similarity_", "used"))}
+    lines = [
+        f"# {recipe.codec}",
+        "",
+        f"- {spec.sample_rate} Hz, {spec.channels} channel(s), {spec.frame_rate:g} frames a second, "
+        f"{spec.num_codebooks} codebooks of {spec.codebook_size}",
+        f"- {parameters:,} parameters, float16; SHA-256 `{digest}`",
+        f"- Step {step:,} of {recipe.steps:,}, the best by the score of held-out clips: {heard:,.0f} hours heard",
+        "",
+        "| score of held-out clips | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in scores.items()),
+        "",
+        "Trained with this recipe, which `wavcodes-train run` repeats:",
+        "",
+        "```json",
+        text.rstrip(),
+        "```",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,151 @@
+"""What a run of training is made of. A recipe and the prepared sound decide all of it, to the last random number."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ..errors import InputError
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Stage(_Table):
+    """A part of a run, in which the losses have these weights and the learning rate falls along half a cosine.
+
+    Attributes:
+        steps: Batches.
+        rate, end_rate: Learning rate of the generator at the start and at the end.
+        waveform: Weight of the absolute difference of the waveforms, relative to the level of each clip.
+        spectrum: Weight of the difference of compressed complex spectra, which keeps phases.
+        mel: Weight of the difference of logarithmic mel spectra at several resolutions.
+        similarity: Weight of what is missing from 1 in the neurogram similarity of spectra (see `losses`).
+        adversarial, features: Weights of what the discriminators say; both 0 leaves them out.
+        codebook: Weight of the distance between the latent and what the codebooks give.
+        bypass: Share of clips whose latent goes around the quantizer.
+        freeze_encoder: True trains the decoder alone, for the codes as they are.
+    """
+
+    steps: int
+    rate: float = 1e-3
+    end_rate: float = 1e-3
+    waveform: float = 0.0
+    spectrum: float = 0.0
+    mel: float = 15.0
+    similarity: float = 0.0
+    adversarial: float = 0.0
+    features: float = 0.0
+    codebook: float = 1.0
+    bypass: float = 0.0
+    freeze_encoder: bool = False
+
+
+class Augmentation(_Table):
+    """What may happen to a clip before it is used. Probabilities are per clip.
+
+    Attributes:
+        gain_db: Range of the peak's level below full scale.
+        mix: Probability that another clip is added, at `mix_db` below the first.
+        noise: Probability that white noise is added, at `noise_db` below.
+        band_limit: Probability that all above a frequency, drawn from `band_hz`, is taken away, as codecs and telephones
+            do.
+        speed: Range of factors of the speed, which changes pitch and formants with it.
+    """
+
+    gain_db: tuple[float, float] = (0.0, 14.0)
+    mix: float = 0.1
+    mix_db: tuple[float, float] = (5.0, 30.0)
+    noise: float = 0.05
+    noise_db: tuple[float, float] = (15.0, 40.0)
+    band_limit: float = 0.05
+    band_hz: tuple[float, float] = (3000.0, 7000.0)
+    speed: tuple[float, float] = (1.0, 1.0)
+
+
+class Recipe(_Table):
+    """A run of training.
+
+    Attributes:
+        codec: The registry's name of the network to train.
+        seed: Of all random numbers.
+        batch: Clips per step.
+        seconds: Length of a clip, rounded to whole frames.
+        num_codebooks: Of which numbers of codebooks one is drawn for each clip, all equally often; those that are named
+            twice, twice as often. Empty stands for all codebooks always.
+        sources: Share of the clips drawn from the sound whose name matches a pattern, such as
+            `{"music/*" = 0.2, "*" = 0.8}`; the first pattern that matches counts. Empty draws by duration.
+        precision: "bf16" computes the networks' products so, where PyTorch finds that safe; "float32" everything exactly.
+        compile: True lets PyTorch compile the networks, which takes a minute and a C++ compiler.
+        clip_gradients: Largest norm of the generator's gradient.
+        weight_decay: Of matrices and kernels.
+        average: Share that the running average of the weights, which is what comes out, keeps in a step.
+        warm_up: Steps in which the learning rate rises.
+        revive_every: Steps after which entries that nobody uses are replaced by what their book was asked for; 0 never.
+        revive_until: Share of all steps after which they are no longer.
+        discriminator_rate: Learning rate of the discriminators.
+        windows: Windows of the discriminators' spectra, samples.
+        discriminator_channels: Their width.
+        validate_every: Steps between scores of clips that are never trained on.
+        validate_clips: How many clips of two seconds those are.
+        augmentation: What happens to clips.
+        stages: One after the other.
+    """
+
+    codec: str
+    stages: tuple[Stage, ...]
+    seed: int = 0
+    batch: int = 16
+    seconds: float = 1.0
+    num_codebooks: tuple[int, ...] = ()
+    sources: Mapping[str, float] = {}
+    precision: Literal["bf16", "float32"] = "float32"
+    compile: bool = False
+    clip_gradients: float = 5.0
+    weight_decay: float = 0.01
+    average: float = 0.999
+    warm_up: int = 150
+    revive_every: int = 100
+    revive_until: float = 0.7
+    discriminator_rate: float = 3e-4
+    windows: tuple[int, ...] = (1024, 512, 256)
+    discriminator_channels: int = 16
+    validate_every: int = 500
+    validate_clips: int = 64
+    augmentation: Augmentation = Augmentation()
+
+    @property
+    def steps(self) -> int:
+        """Of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    def at(self, step: int) -> tuple[Stage, float]:
+        """The stage that `step` is in, and how far into it, within [0, 1)."""
+        for stage in self.stages:
+            if step < stage.steps:
+                return stage, step / stage.steps
+            step -= stage.steps
+        return self.stages[-1], 1.0
+
+
+def read_recipe(path: Path) -> Recipe:
+    """The recipe in a TOML or, with that suffix, a JSON file, whose names are those of `Recipe`; in TOML with a table
+    `[[stages]]` for each stage.
+
+    Raises:
+        InputError: It is neither, or holds a name or a value that a recipe does not have.
+    """
+    decode = msgspec.json.decode if path.suffix == ".json" else msgspec.toml.decode
+    try:
+        return decode(path.read_bytes(), type=Recipe)
+    except FileNotFoundError:
+        raise InputError(f"there is no recipe {path}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not a recipe: {error}") from None
+
+
+def write_recipe(recipe: Recipe, path: Path) -> None:
+    """Writes JSON that `read_recipe` reads."""
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(recipe)) + b"\n")

@@ -1,0 +1,164 @@
+"""A run in a folder: its recipe, its curves, its newest state, and the best weights that it has come to."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from .. import graph, registry, weights
+from ..engines.torch import apply
+from ..engines.torch_quantizers import quantize
+from ..errors import InputError
+from ..files import atomic_output, write_all
+from .clips import Clips
+from .corpus import Corpus
+from .initial import initial
+from .losses import Spectra
+from .recipe import Recipe, read_recipe, write_recipe
+from .trainer import Trainer
+
+STATE, WEIGHTS, CURVES, RECIPE = "state.safetensors", "weights.safetensors", "curves.csv", "recipe.json"
+
+_HELD_OUT_SECONDS = 2.0
+
+
+class Run:
+    """Training of a recipe on a corpus, in a folder where it goes on when it was interrupted.
+
+    Args:
+        recipe: What to do.
+        corpus: The sound.
+        folder: Where the run lives.
+        start: Tensors to begin with, by the graph's names; random ones if left out.
+        device: Where to compute.
+
+    Raises:
+        InputError: The sound does not fit the codec, or the folder holds a run of another recipe.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        corpus: Corpus,
+        folder: Path,
+        start: Mapping[str, Tensor] | None = None,
+        device: str = "cpu",
+    ) -> None:
+        checkpoint = registry.checkpoint(recipe.codec)
+        spec = checkpoint.spec
+        if (corpus.sample_rate, corpus.channels) != (spec.sample_rate, spec.channels):
+            raise InputError(
+                f"{spec.name} takes {spec.sample_rate} Hz and {spec.channels} channels, but the sound was prepared with "
+                f"{corpus.sample_rate} and {corpus.channels}; prepare it for {spec.name}"
+            )
+        self.network = checkpoint.network()
+        self.folder, self._recipe, self._device = folder, recipe, torch.device(device)
+        frames = max(1, round(recipe.seconds * spec.frame_rate))
+        self._clips = Clips(corpus, recipe, frames * spec.hop_length)
+        self._held_out = torch.from_numpy(held_out(corpus, recipe.validate_clips, spec.hop_length)).to(self._device)
+        self._spectra = Spectra(spec.sample_rate, self._device)
+        folder.mkdir(parents=True, exist_ok=True)
+        going_on = (folder / STATE).exists()
+        if going_on and read_recipe(folder / RECIPE) != recipe:
+            raise InputError(f"{folder} holds a run of another recipe; name another folder")
+        if start is None:
+            start = initial(self.network, torch.from_numpy(self._clips.batch(0)), recipe.seed)
+        self.trainer = Trainer(self.network, spec.sample_rate, dict(start), recipe, self._device)
+        self.best = float("inf")
+        if going_on:
+            state = load((folder / STATE).read_bytes())
+            self.best = float(state.pop("best"))
+            self.trainer.restore(state)
+        else:
+            write_recipe(recipe, folder / RECIPE)
+
+    def train(self, report: Callable[[dict[str, float]], None], until: int | None = None) -> None:
+        """Trains to the end of the recipe, or to step `until`.
+
+        Args:
+            report: Is told, every `validate_every` steps, what is written to the curves: means of the losses, scores of
+                clips never trained on, steps per second.
+            until: Where to stop; the state is saved there.
+        """
+        end = min(self._recipe.steps, until or self._recipe.steps)
+        batches = self._clips.batches(self.trainer.step)
+        sums: dict[str, list[float]] = {}
+        began = time.monotonic()
+        while self.trainer.step < end:
+            for name, value in self.trainer.advance(torch.from_numpy(next(batches)).to(self._device)).items():
+                sums.setdefault(name, []).append(value)
+            if self.trainer.step % self._recipe.validate_every == 0 or self.trainer.step == end:
+                per_second = len(sums["gradient"]) / (time.monotonic() - began)
+                facts = {"step": float(self.trainer.step), "steps_per_second": per_second}
+                facts |= {name: float(np.mean(values)) for name, values in sums.items()}
+                facts |= self.scores()
+                self._save(facts)
+                report(facts)
+                sums, began = {}, time.monotonic()
+
+    @torch.no_grad()
+    def scores(self) -> dict[str, float]:
+        """Of the averaged weights on held-out clips: `mel_K` and `similarity_K` with K codebooks in use, and the used
+        share of all entries."""
+        tensors, quantizer = self.trainer.averaged, self.network.quantizer
+        latent = apply(self.network.encoder, tensors, self._held_out)
+        found: dict[str, float] = {}
+        available = quantizer.num_codebooks
+        for count in sorted({max(1, available // 4), max(1, available // 2), available}):
+            in_use = (torch.arange(available, device=self._device) < count).expand(len(latent), -1)
+            quantized = quantize(quantizer, tensors, latent, in_use)
+            made = apply(self.network.decoder, tensors, quantized.rows)[:, : self._held_out.shape[1]]
+            sound, target = made.mT.flatten(0, 1), self._held_out.mT.flatten(0, 1)
+            found[f"mel_{count}"] = float(self._spectra.mel(sound, target))
+            found[f"similarity_{count}"] = float(self._spectra.similarity(sound, target))
+        used = [len(codes.unique()) for codes in quantized.codes]
+        found["used"] = float(np.mean(used)) / min(quantizer.codebook_size, quantized.codes[-1].numel())
+        return found
+
+    def _save(self, facts: dict[str, float]) -> None:
+        score = float(np.mean([value for name, value in facts.items() if name.startswith("mel_")]))
+        if score < self.best:
+            self.best = score
+            save_weights(self.trainer.averaged, self.folder / WEIGHTS, {"step": f"{facts['step']:.0f}"})
+        state = {name: value.cpu().contiguous() for name, value in self.trainer.state().items()}
+        with atomic_output(self.folder / STATE) as out:
+            write_all(out, save(state | {"best": torch.tensor(self.best, dtype=torch.float64)}))
+        with open(self.folder / CURVES, "a", newline="") as file:
+            writer = csv.writer(file)
+            if not file.tell():
+                writer.writerow(facts)
+            writer.writerow([f"{value:.6g}" for value in facts.values()])
+
+
+def save_weights(tensors: Mapping[str, Tensor], path: Path, facts: Mapping[str, str]) -> None:
+    """Writes tensors to a safetensors file."""
+    with atomic_output(path) as out:
+        write_all(out, save({name: value.cpu().contiguous() for name, value in tensors.items()}, dict(facts)))
+
+
+def held_out(corpus: Corpus, clips: int, hop_length: int) -> Any:
+    """Clips, the same ones for every run, float32 `(B, N, channels)`."""
+    random = np.random.default_rng(1)
+    count = int(_HELD_OUT_SECONDS * corpus.sample_rate) // hop_length * hop_length
+    usable = [each for each in corpus.held_out or corpus.training if each.length >= count] or corpus.training
+    shares = np.array([each.length for each in usable], np.float64)
+    chosen = random.choice(len(usable), clips, p=shares / shares.sum())
+    starts = [int(random.integers(0, max(1, usable[i].length - count))) for i in chosen]
+    return np.stack([corpus.rows(usable[i], start, count) for i, start in zip(chosen, starts, strict=True)])
+
+
+def pretrained(codec: str, source: str | None) -> dict[str, Tensor]:
+    """Published or exported weights of a codec, by the graph's names."""
+    checkpoint = registry.checkpoint(codec)
+    paths = tuple(located.path for located in weights.locate(checkpoint.spec, source))
+    shapes = graph.tensor_shapes(checkpoint.network())
+    checked = weights.check(checkpoint.tensors(paths), shapes, ", ".join(path.name for path in paths))
+    return {name: torch.from_numpy(np.array(value)) for name, value in checked.items()}

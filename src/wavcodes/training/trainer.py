@@ -1,0 +1,196 @@
+"""The loop of training: one generator, which is the codec, and discriminators, if the recipe has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import graph
+from ..engines.torch import apply
+from ..engines.torch_quantizers import codebooks, quantize
+from . import losses
+from .discriminators import adversarial_loss, discriminators, feature_loss, own_loss
+from .recipe import Recipe, Stage
+
+_RESOLUTIONS = 2  # of the mel loss in one step, drawn from all
+_BETAS = (0.8, 0.99)
+_USAGE_KEPT = 0.98  # of how often each entry was used, in a step
+_DEAD = 0.05  # of the mean usage
+
+
+class Trainer:
+    """Everything that changes in a run, and one step of it.
+
+    Attributes:
+        step: Batches so far.
+        tensors: The codec as it is trained, by the graph's names.
+        averaged: Its running average, which is what a run is for.
+    """
+
+    def __init__(
+        self, network: graph.Network, sample_rate: int, tensors: dict[str, Tensor], recipe: Recipe, device: torch.device
+    ) -> None:
+        self.step = 0
+        self._network, self._recipe, self._device = network, recipe, device
+        self.tensors = {name: value.to(device).clone().requires_grad_() for name, value in tensors.items()}
+        self.averaged = {name: value.detach().clone() for name, value in self.tensors.items()}
+        self._spectra = losses.Spectra(sample_rate, device)
+        torch.manual_seed(recipe.seed)
+        self._discriminators = discriminators(recipe.windows, recipe.discriminator_channels).to(device)
+        matrices = [value for name, value in self.tensors.items() if value.ndim > 1 and not name.endswith("codebook")]
+        others = [value for name, value in self.tensors.items() if value.ndim == 1 or name.endswith("codebook")]
+        groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self._optimizer = torch.optim.AdamW(groups, betas=_BETAS, fused=True)
+        self._opponent = torch.optim.AdamW(
+            self._discriminators.parameters(), lr=recipe.discriminator_rate, betas=_BETAS, fused=True
+        )
+        self._usage = {
+            name: torch.ones(self.tensors[name].shape[0], device=device) for name in codebooks(network.quantizer)
+        }
+        run = torch.compile if recipe.compile else lambda function: function
+        self._encode = run(partial(apply, network.encoder, noise=True))
+        self._decode = run(partial(apply, network.decoder, noise=True))
+
+    def advance(self, clips: Tensor) -> dict[str, float]:
+        """One step on clips `(B, N, channels)`; gives the losses by their names in a stage."""
+        random = np.random.default_rng((self._recipe.seed, self.step, 1))
+        torch.manual_seed(int(random.integers(1 << 62)))
+        stage, progress = self._recipe.at(self.step)
+        rate = stage.end_rate + (stage.rate - stage.end_rate) * (1 + np.cos(np.pi * progress)) / 2
+        rate *= min(1.0, (self.step + 1) / max(1, self._recipe.warm_up))
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        made, inputs, distance = self._made(clips, stage, random)
+        terms = {"codebook": distance} if not stage.freeze_encoder else {}
+        target, sound = _channels_apart(clips), _channels_apart(made.float())
+        terms |= self._similarity(sound, target, stage, random)
+        if stage.adversarial or stage.features:
+            terms |= self._contested(sound, target, random)
+        loss = torch.stack([getattr(stage, name) * value for name, value in terms.items()]).sum()
+        self._optimizer.zero_grad()
+        loss.backward()
+        trained = [value for value in self.tensors.values() if value.grad is not None]
+        norm = torch.nn.utils.clip_grad_norm_(trained, self._recipe.clip_gradients)
+        if torch.isfinite(norm):  # a step that is not is left out
+            self._optimizer.step()
+        kept = min(self._recipe.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.averaged.values()), list(self.tensors.values()), 1 - kept)
+            if inputs and self._recipe.revive_every and self.step < self._recipe.revive_until * self._recipe.steps:
+                self._count(inputs)
+        self.step += 1
+        return {name: float(value.detach()) for name, value in terms.items()} | {"gradient": float(norm)}
+
+    def _made(self, clips: Tensor, stage: Stage, random: np.random.Generator) -> tuple[Tensor, Any, Tensor]:
+        quantizer = self._network.quantizer
+        with self._half(), torch.set_grad_enabled(not stage.freeze_encoder):
+            latent = self._encode(self.tensors, clips)
+        with torch.set_grad_enabled(not stage.freeze_encoder):
+            latent = latent.float()
+            quantized = quantize(quantizer, self.tensors, latent, self._in_use(len(clips), random))
+        rows = quantized.rows
+        if stage.bypass:
+            around = torch.from_numpy(random.random((len(clips), 1, 1)) < stage.bypass).to(self._device)
+            rows = torch.where(around, latent, rows)
+        with self._half():
+            made = self._decode(self.tensors, rows)[:, : clips.shape[1]]
+        inputs = None if stage.freeze_encoder else list(zip(quantized.codes, quantized.inputs, strict=True))
+        return made, inputs, quantized.distance
+
+    def _in_use(self, count: int, random: np.random.Generator) -> Tensor:
+        available = self._network.quantizer.num_codebooks
+        chosen = random.choice(self._recipe.num_codebooks or (available,), count)
+        return torch.from_numpy(np.arange(available) < chosen[:, None]).to(self._device)
+
+    def _similarity(
+        self, sound: Tensor, target: Tensor, stage: Stage, random: np.random.Generator
+    ) -> dict[str, Tensor]:
+        terms = {}
+        if stage.mel:
+            terms["mel"] = self._spectra.mel(sound, target, self._spectra.some(_RESOLUTIONS, random))
+        if stage.spectrum:
+            terms["spectrum"] = self._spectra.complex(sound, target)
+        if stage.waveform:
+            terms["waveform"] = losses.waveform(sound, target)
+        if stage.similarity:
+            terms["similarity"] = 1 - self._spectra.similarity(sound, target)
+        return terms
+
+    def _contested(self, sound: Tensor, target: Tensor, random: np.random.Generator) -> dict[str, Tensor]:
+        """One discriminator, drawn at random, learns and is then asked."""
+        judge = self._discriminators[int(random.integers(len(self._discriminators)))]
+        with self._half():
+            verdicts, _ = judge(torch.cat((target, sound.detach())))
+            loss = own_loss(*verdicts.chunk(2))
+        self._opponent.zero_grad()
+        loss.backward()
+        self._opponent.step()
+        judge.requires_grad_(False)
+        with self._half():
+            with torch.no_grad():
+                _, real = judge(target)
+            verdict, seen = judge(sound)
+        judge.requires_grad_(True)
+        return {"adversarial": adversarial_loss(verdict), "features": feature_loss(real, seen)}
+
+    def _half(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._recipe.precision == "bf16")
+
+    def _count(self, inputs: list[tuple[Tensor, Tensor]]) -> None:
+        """Counts who is used, and now and then puts what was asked for in place of entries that are not."""
+        now = (self.step + 1) % self._recipe.revive_every == 0
+        for (name, usage), (codes, wanted) in zip(self._usage.items(), inputs, strict=True):
+            usage.mul_(_USAGE_KEPT).add_(torch.bincount(codes.flatten(), minlength=len(usage)), alpha=1 - _USAGE_KEPT)
+            dead = (usage < _DEAD * usage.mean()).nonzero().flatten() if now else usage.new_zeros(0)
+            if len(dead):
+                asked = wanted.flatten(0, 1)
+                fresh = asked[torch.randint(len(asked), (len(dead),), device=asked.device)]
+                self.tensors[name].data[dead] = fresh
+                self.averaged[name][dead] = fresh
+                usage[dead] = usage.mean()
+
+    # ---- what a checkpoint holds
+
+    def state(self) -> dict[str, Tensor]:
+        """All that changes, as tensors by unique names."""
+        return dict(self._state())
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Takes over what `state` gave."""
+        self.step = int(state["step"])
+        for optimizer, parts in ((self._optimizer, "optimizer"), (self._opponent, "opponent")):
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            for number, parameter in enumerate(parameters):
+                found = {name.rsplit(".", 1)[1]: value for name, value in state.items()
+                         if name.rsplit(".", 1)[0] == f"{parts}.{number}"}
+                if found:
+                    optimizer.state[parameter] = {
+                        name: value if name == "step" else value.to(self._device) for name, value in found.items()
+                    }
+        for name, value in self._named():
+            value.data.copy_(state[name])
+
+    def _state(self) -> Iterator[tuple[str, Tensor]]:
+        yield "step", torch.tensor(self.step)
+        yield from self._named()
+        for optimizer, parts in ((self._optimizer, "optimizer"), (self._opponent, "opponent")):
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            for number, parameter in enumerate(parameters):
+                for name, value in optimizer.state.get(parameter, {}).items():
+                    yield f"{parts}.{number}.{name}", value
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        for group, values in (("weights", self.tensors), ("averaged", self.averaged), ("usage", self._usage)):
+            yield from ((f"{group}.{name}", value) for name, value in values.items())
+        yield from ((f"discriminators.{name}", value) for name, value in self._discriminators.state_dict().items())
+
+
+def _channels_apart(rows: Tensor) -> Tensor:
+    """`(B, N, channels)` to `(B * channels, N)`."""
+    return rows.mT.flatten(0, 1)

@@ -1,0 +1,306 @@
+"""Training: its sound, its losses, its steps, its checkpoints, and the codec that comes out."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import exact
+import numpy as np
+import pytest
+import soundfile as sf
+import wavcodes
+from wavcodes import InputError
+
+RATE = 16_000
+
+RECIPE = """
+codec = "wavcodes_16khz"
+batch = 4
+seconds = 0.5
+num_codebooks = [3, 12]
+warm_up = 5
+validate_every = {every}
+validate_clips = 6
+revive_every = 5
+
+[augmentation]
+mix = 0.5
+noise = 0.5
+band_limit = 0.5
+speed = [0.9, 1.1]
+
+[[stages]]
+steps = {steps}
+waveform = 5.0
+spectrum = 1.0
+mel = 1.0
+similarity = 1.0
+bypass = 0.2
+
+[[stages]]
+steps = 2
+adversarial = 1.0
+features = 1.0
+freeze_encoder = true
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def torch(peer: Callable[..., Any]) -> Any:
+    peer("msgspec")
+    torch = peer("torch")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield torch
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared sound: 12 recordings of 3 s."""
+    from wavcodes.training.corpus import prepare
+
+    folder = tmp_path_factory.mktemp("sound")
+    for seed in range(12):
+        sf.write(folder / f"{seed:02}.flac", exact.signal(3 * RATE, seed), RATE)
+    prepare([folder], folder / "prepared", RATE, 1)
+    return folder / "prepared"
+
+
+def recipe(folder: Path, steps: int = 6, every: int = 4) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(RECIPE.format(steps=steps, every=every))
+    return path
+
+
+def command(*arguments: str | Path) -> int:
+    from wavcodes.training.command import main
+
+    return main([str(each) for each in arguments])
+
+
+# ---- sound
+
+
+def test_sound_is_prepared_from_folders_archives_and_tables(tmp_path: Path, peer: Callable[..., Any]) -> None:
+    from wavcodes.training.corpus import Corpus
+
+    pyarrow = peer("pyarrow")
+    parquet = peer("pyarrow.parquet")
+    clips = {name: exact.signal(RATE, seed) for seed, name in enumerate("abcd")}
+    for name, clip in clips.items():
+        sf.write(tmp_path / f"{name}.wav", clip, RATE, subtype="PCM_16")
+    folder = tmp_path / "folder" / "deep"
+    folder.mkdir(parents=True)
+    (tmp_path / "a.wav").rename(folder / "a.wav")
+    (folder / "notes.txt").write_text("no sound")
+    with tarfile.open(tmp_path / "shard.tar", "w") as archive:
+        archive.add(tmp_path / "b.wav", "b.wav")
+        archive.add(folder / "notes.txt", "b.txt")
+    for name, cell in (
+        ("records", {"bytes": (tmp_path / "c.wav").read_bytes(), "path": "c.wav"}),
+        ("bytes", (tmp_path / "d.wav").read_bytes()),
+    ):
+        parquet.write_table(pyarrow.table({"audio": [cell], "text": ["words"]}), tmp_path / f"{name}.parquet")
+    sources = ["folder", "shard.tar", "records.parquet", "bytes.parquet"]
+    target = tmp_path / "prepared"
+    assert command("prepare", *(tmp_path / each for each in sources), "-o", target) == 0
+    corpus = Corpus(target)
+    assert [each.name for each in corpus.training] == ["deep/a.wav", "b.wav", "c.wav", "bytes/0"]
+    for recording, (name, clip) in zip(corpus.training, clips.items(), strict=True):
+        found = corpus.rows(recording, 100, RATE)
+        np.testing.assert_allclose(found[: RATE - 100, 0], clip[100:], atol=1 / 32768, err_msg=name)
+        assert not found[RATE - 100 :].any()
+
+
+def test_sound_is_converted_to_what_the_codec_takes(tmp_path: Path) -> None:
+    from wavcodes.training.corpus import prepare
+
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(48_000) / 48_000)
+    sf.write(tmp_path / "tone.wav", np.stack([tone, tone], 1), 48_000)
+    corpus = prepare([tmp_path / "tone.wav"], tmp_path / "prepared", RATE, 1)
+    found = corpus.rows(corpus.training[0], 0, RATE)[:, 0]
+    wanted = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+    np.testing.assert_allclose(found[500:-500], wanted[500:-500], atol=1e-3)
+
+
+def test_what_cannot_be_read_is_told_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sf.write(tmp_path / "good.wav", exact.signal(RATE), RATE)
+    (tmp_path / "bad.wav").write_bytes(b"RIFFnothing")
+    assert command("prepare", tmp_path / "bad.wav", tmp_path / "good.wav", "-o", tmp_path / "prepared") == 0
+    assert "left out" in capsys.readouterr().err
+    assert command("prepare", tmp_path / "bad.wav", "-o", tmp_path / "none") == 65
+    assert "found no sound" in capsys.readouterr().err
+    assert not list((tmp_path / "none").iterdir())
+
+
+def test_what_is_held_out_is_never_drawn(tmp_path: Path, sound: Path) -> None:
+    from wavcodes.training.clips import Clips
+    from wavcodes.training.corpus import Corpus
+    from wavcodes.training.recipe import read_recipe
+
+    for seed in range(100):
+        sf.write(tmp_path / f"{seed:03}.wav", np.full(RATE, (seed + 1) / 128, np.float32), RATE)
+    from wavcodes.training.corpus import prepare
+
+    corpus = prepare([tmp_path], tmp_path / "prepared", RATE, 1)
+    assert [each.name for each in corpus.held_out] == ["049.wav", "099.wav"]
+    assert len(corpus.training) == 98
+    assert Corpus(tmp_path / "prepared").training == corpus.training
+    long = np.arange(101 * RATE, dtype=np.float32) / (101 * RATE)
+    sf.write(tmp_path / "long.wav", long, RATE)
+    corpus = prepare([tmp_path / "long.wav"], tmp_path / "end", RATE, 1)
+    (kept,), (held,) = corpus.training, corpus.held_out
+    assert kept.start + kept.length == held.start
+    assert held.length == 101 * RATE // 50
+    clips = Clips(corpus, read_recipe(recipe(tmp_path)), RATE)
+    assert clips.batch(3).shape == (4, RATE, 1)
+
+
+def test_a_batch_depends_on_its_step_alone(tmp_path: Path, sound: Path) -> None:
+    from wavcodes.training.clips import Clips
+    from wavcodes.training.corpus import Corpus
+    from wavcodes.training.recipe import read_recipe
+
+    clips = Clips(Corpus(sound), read_recipe(recipe(tmp_path)), RATE // 2)
+    first, again = clips.batch(7), clips.batch(7)
+    np.testing.assert_array_equal(first, again)
+    assert (first != clips.batch(8)).any()
+    assert np.abs(first).max() <= 1
+    stream = clips.batches(7)
+    np.testing.assert_array_equal(next(stream), first)
+    np.testing.assert_array_equal(next(stream), clips.batch(8))
+
+
+# ---- losses
+
+
+def test_spectra_and_their_gradients_are_those_of_pytorch(torch: Any) -> None:
+    from wavcodes.training.losses import spectrum
+
+    sound = torch.randn(2, 123, dtype=torch.float64, requires_grad=True)
+    window = torch.hann_window(32, dtype=torch.float64)
+    wanted = torch.stft(sound, 32, 8, 32, window * 8, center=False, return_complex=True).mT
+    found = torch.complex(*spectrum(sound, window))
+    torch.testing.assert_close(found, wanted)
+    weights = torch.randn(wanted.shape, dtype=torch.complex128)
+    gradients = [torch.autograd.grad((each * weights).real.sum(), sound)[0] for each in (found, wanted)]
+    torch.testing.assert_close(*gradients)
+
+
+def test_losses_are_zero_for_the_same_and_grow_with_noise(torch: Any) -> None:
+    from wavcodes.training import losses
+
+    spectra = losses.Spectra(RATE, torch.device("cpu"))
+    sound = torch.from_numpy(np.stack([exact.signal(2 * RATE, seed) for seed in range(3)]))
+    noise = torch.from_numpy(np.stack([exact.numbers(seed, 2 * RATE) for seed in range(3)]))
+    kinds = {
+        "mel": spectra.mel,
+        "complex": spectra.complex,
+        "waveform": losses.waveform,
+        "similarity": lambda a, b: 1 - spectra.similarity(a, b),
+    }
+    for name, loss in kinds.items():
+        values = [float(loss(sound + level * noise, sound)) for level in (0, 0.01, 0.1, 1)]
+        assert abs(values[0]) < 1e-3, name
+        assert values == sorted(values), name
+        assert values[-1] > 0.2, name
+
+
+# ---- runs
+
+
+def test_the_loss_falls_and_the_codes_are_used(tmp_path: Path, sound: Path) -> None:
+    path = recipe(tmp_path, steps=30, every=15)
+    assert command("run", path, sound, "-o", tmp_path / "run", "--threads", "1") == 0
+    header, *rows = [line.split(",") for line in (tmp_path / "run" / "curves.csv").read_text().splitlines()]
+    first, later, last = ({name: float(x) for name, x in zip(header, row, strict=False)} for row in rows)
+    assert later["waveform"] < 0.9 * first["waveform"]
+    assert later["spectrum"] < 0.9 * first["spectrum"]
+    assert last["step"] == 32
+    assert last["used"] > 0.3
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, sound: Path) -> None:
+    path = recipe(tmp_path)
+    assert command("run", path, sound, "-o", tmp_path / "whole") == 0
+    program = "from wavcodes.training.command import main; import sys; sys.exit(main(sys.argv[1:]))"
+    arguments = [sys.executable, "-c", program, "run", path, sound, "-o", tmp_path / "cut", "--threads", "1"]
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE)
+    while process.poll() is None and not (tmp_path / "cut" / "state.safetensors").exists():
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it was over before it could be killed"
+    assert command("run", path, sound, "-o", tmp_path / "cut") == 0
+    whole, cut = ((tmp_path / name / "state.safetensors").read_bytes() for name in ("whole", "cut"))
+    assert whole == cut
+
+
+def test_another_recipe_in_the_same_folder_is_refused(
+    tmp_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("run", recipe(tmp_path, steps=2), sound, "-o", tmp_path / "run") == 0
+    assert command("run", recipe(tmp_path, steps=3), sound, "-o", tmp_path / "run") == 65
+    assert "another recipe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("codec = ", "recipe"),
+        ('codec = "wavcodes_16khz"', "stages"),
+        ('codec = "wavcodes_16khz"\nbatches = 3\nstages = []', "batches"),
+        ('codec = "wavcodes_16khz"\nbatch = "many"\nstages = []', "batch"),
+    ],
+)
+def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    from wavcodes.training.recipe import read_recipe
+
+    (tmp_path / "recipe.toml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_recipe(tmp_path / "recipe.toml")
+
+
+def test_an_export_loads_and_gives_the_codes_of_pytorch(tmp_path: Path, sound: Path, torch: Any) -> None:
+    from wavcodes import graph, registry
+    from wavcodes.engines.torch import apply
+    from wavcodes.engines.torch_quantizers import quantize
+    from wavcodes.training.run import pretrained
+
+    assert command("run", recipe(tmp_path, steps=2), sound, "-o", tmp_path / "run") == 0
+    file = tmp_path / "own.safetensors"
+    assert command("export", tmp_path / "run", "-o", file) == 0
+    card = file.with_suffix(".md").read_text()
+    assert "wavcodes_16khz" in card
+    assert json.loads(card.split("```json")[1].split("```")[0])["batch"] == 4
+    codec = wavcodes.load(weights=file, threads=1)
+    clip = exact.signal(10 * RATE)
+    codes = codec.encode(clip, RATE)
+    tensors = pretrained("wavcodes_16khz", str(file))
+    network = registry.checkpoint("wavcodes_16khz").network()
+    assert set(tensors) == set(graph.tensor_shapes(network))
+    with torch.no_grad():
+        latent = apply(network.encoder, tensors, torch.from_numpy(clip)[None, :, None])
+        theirs = torch.stack(quantize(network.quantizer, tensors, latent).codes, -1)[0].numpy()
+    ours = np.stack(codes.books, -1)
+    assert ours.shape == theirs.shape
+    assert (ours == theirs).mean() >= 0.999
+
+
+def test_training_begins_with_published_weights(tmp_path: Path, sound: Path) -> None:
+    from wavcodes.training.corpus import Corpus
+    from wavcodes.training.recipe import read_recipe
+    from wavcodes.training.run import Run, pretrained
+
+    start = pretrained("wavcodes_16khz", None)
+    ready = Run(read_recipe(recipe(tmp_path)), Corpus(sound), tmp_path / "ready", start)
+    random = Run(read_recipe(recipe(tmp_path)), Corpus(sound), tmp_path / "random")
+    assert ready.scores()["mel_12"] < 0.5 * random.scores()["mel_12"]
