@@ -80,6 +80,13 @@ def codec2() -> None:
         _missing("codec2", "libcodec2 is not installed (Debian: libcodec2-1.0, also with ffmpeg)")
 
 
+@pytest.fixture(scope="session")
+def eval_extra() -> None:
+    """For tests that need the packages of the extra `eval`."""
+    if missing := [name for name in ("visqol", "pystoi", "matplotlib") if importlib.util.find_spec(name) is None]:
+        _missing("eval", f"{', '.join(missing)}: not installed (pip install 'wavcodes[eval]')")
+
+
 @pytest.fixture(params=["pyav", "program"])
 def ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Runs a test with FFmpeg through PyAV, and again with the program `ffmpeg`."""

@@ -33,6 +33,7 @@ ROWS = (
     ("descript", "lm", "pretrained", "provider_config"),
     ("provider",),
     ("legacy",),
+    ("judge",),
     ("__init__",),
     ("cli",),
     ("__main__",),
@@ -47,6 +48,9 @@ OWNERS = {
     "safetensors": {"weights"},
     "huggingface_hub": {"weights"},
     "torch": {"engines"},
+    "visqol": {"judge"},
+    "pystoi": {"judge"},
+    "matplotlib": {"judge"},
     "wavcodes._core": {"engines", "weights"},
 }
 ALLOWED = {"numpy", *OWNERS}

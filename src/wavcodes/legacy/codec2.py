@@ -31,8 +31,13 @@ from .children.codec2_child import BITS, FRAME
 MAGIC = b"\x89LPC2\r\n\x1a"
 """First bytes; an end of line of each kind shows that a file went through a conversion of text."""
 
+KBPS = BITS * RATE / FRAME / 1000
+"""Bandwidth."""
+
 _VERSION = 1
 _FIXED = struct.Struct("<8sBBQ")
+HEADER = _FIXED.size + 4
+"""Bytes before the frames."""
 _DELAY = 920  # samples, measured as the lag of the best correlation of envelopes; 57.5 ms
 _BATCH = 512  # frames at a time; even, so that they fill whole bytes
 
@@ -78,7 +83,7 @@ def compress(pcm: Path, num_samples: int, out: BinaryIO, scratch: Scratch) -> No
 
 def decompress(source: BinaryIO, name: str, scratch: Scratch) -> Sound:
     """The sound in `source`, which stands behind `MAGIC`; see `LegacyCodec`."""
-    rest = read_exactly(source, _FIXED.size - len(MAGIC) + 4, "the header")
+    rest = read_exactly(source, HEADER - len(MAGIC), "the header")
     head, stated = MAGIC + rest[:-4], int.from_bytes(rest[-4:], "little")
     _, version, reserved, num_samples = _FIXED.unpack(head)
     if (version, reserved) != (_VERSION, 0):
