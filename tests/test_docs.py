@@ -23,8 +23,8 @@ from wavcodes.graph import tensor_shapes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PYTHON_PAGE, CLI_PAGE, FORMATS_PAGE, PARITY_PAGE, BENCHMARKS_PAGE = (
-    (ROOT / "docs" / f"{name}.md").read_text() for name in ("python", "cli", "formats", "parity", "benchmarks")
+PYTHON_PAGE, CLI_PAGE, EVAL_PAGE, FORMATS_PAGE, PARITY_PAGE, BENCHMARKS_PAGE = (
+    (ROOT / "docs" / f"{name}.md").read_text() for name in ("python", "cli", "eval", "formats", "parity", "benchmarks")
 )
 DOCUMENTS = sorted(
     path
@@ -119,7 +119,7 @@ def commands(text: str) -> Iterator[list[str]]:
                     yield words[1:]
 
 
-@pytest.mark.parametrize("command", [*commands(README), *commands(CLI_PAGE)], ids=" ".join)
+@pytest.mark.parametrize("command", [*commands(README), *commands(CLI_PAGE), *commands(EVAL_PAGE)], ids=" ".join)
 def test_commands_parse(command: list[str]) -> None:
     parsed = arguments.parser().parse_args(command)
     for name in ("codec", "names"):

@@ -15,6 +15,9 @@ _FORMATS = "layout, where a suffix has several: ecdc, ecdc-crc32c, ecdc-hermes; 
 _LESS = "decode only this much of the payload; of Lyra's packets, whose size may be open, that size"
 _FORCE = "replace existing files; decode even with other weights than those that a file states"
 _PRECISION = "bf16 is faster on processors with AMX and not exactly the same (default: float32)"
+_CONTENDERS = "such as wavcodes_16khz@3,6 lyra_v2, and opus@9,12 mp3 lpcnet; without @KBPS the default"
+_THEIRS = "file, folder or hub repository of a codec's weights; as often as needed"
+_MODE = "measure at 16 kHz, or sound of any kind at 48 kHz (default: speech)"
 _LONGEST = 1e9  # seconds, about 30 years; rates times longer times leave the range of what can be counted
 
 
@@ -136,6 +139,22 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="of Lyra's packets, whose size may be open")
     _add_lm_weights(test)
 
+    evaluate = _command(
+        commands,
+        "eval",
+        "codecs over clips, measured: a table on standard output",
+        "ViSQOL, STOI, SI-SDR, SNR, distances of spectra, real bit rate and speed; docs/eval.md says what they are.",
+        records=False,
+    )
+    evaluate.add_argument("inputs", nargs="+", metavar="CLIP", help="audio files, or folders of them")
+    evaluate.add_argument("--codecs", nargs="+", required=True, metavar="NAME@KBPS", help=_CONTENDERS)
+    evaluate.add_argument("--weights", action="append", default=[], type=_weights, metavar="NAME=PATH", help=_THEIRS)
+    evaluate.add_argument("--mode", choices=("speech", "audio"), default="speech", help=_MODE)
+    evaluate.add_argument("--json", dest="json_file", metavar="FILE", help="every measurement, the means and failures")
+    evaluate.add_argument("--plot", metavar="FILE", help="the metrics over the real bit rate, .svg or .png")
+    evaluate.add_argument("-f", "--force", action="store_true", help="replace existing files")
+    evaluate.set_defaults(json=False)
+
     _command(commands, "codecs", "table of the codecs")
 
     download = _command(commands, "download", "fetch and verify weights")
@@ -145,13 +164,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: "argparse._SubParsersAction[_Command]", name: str, text: str, more: str = ""
+    commands: "argparse._SubParsersAction[_Command]", name: str, text: str, more: str = "", records: bool = True
 ) -> argparse.ArgumentParser:
     description = f"{text[0].upper()}{text[1:]}. {more}".rstrip()
     command = commands.add_parser(name, help=text, description=description, allow_abbrev=False)
     command.add_argument("-q", "--quiet", action="count", default=0, help="no messages but errors; -qq: nothing at all")
     command.add_argument("-v", "--verbose", action="store_true", help="details, and tracebacks of errors")
-    command.add_argument("--json", action="store_true", help="one JSON object per input on standard output")
+    if records:
+        command.add_argument("--json", action="store_true", help="one JSON object per input on standard output")
     return command
 
 
@@ -237,6 +257,14 @@ def kbps(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"expected a number of kbps such as 6 or 1.5, got {text!r}")
     return number
+
+
+def _weights(text: str) -> tuple[str, str]:
+    """`lyra_v2=some/folder`: a codec and its weights."""
+    name, _, path = text.partition("=")
+    if not name or not path:
+        raise argparse.ArgumentTypeError(f"expected a codec and its weights such as lyra_v2=FOLDER, got {text!r}")
+    return name, path
 
 
 def _limit(text: str) -> float:

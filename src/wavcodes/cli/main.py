@@ -81,6 +81,10 @@ def _run(parsed: Namespace, report: Report) -> int:
         from . import test
 
         return test.run(parsed, report)
+    if parsed.command == "eval":
+        from . import eval
+
+        return eval.run(parsed, report)
     if parsed.command == "info":
         from . import info
 

@@ -52,15 +52,16 @@ def measure(
         2020); `mel`, the mean difference of logarithmic mel spectra in dB. Of the last two, less is better.
 
     Raises:
-        InputError: The shapes differ, the clip is silent, or too short for STOI.
+        InputError: The shapes differ, the clip is too short for STOI, or one of the two is silent.
         UnsupportedError: A package of the extra `eval` is missing.
     """
     if reference.shape != degraded.shape:
         raise InputError(f"expected sound of the clip's shape {reference.shape}, got {degraded.shape}")
     rate = RATES[mode]
     clip, rest = (resample(to_mono(each), sample_rate, rate).astype(np.float64) for each in (reference, degraded))
-    if not clip.any():
-        raise InputError("expected a clip with sound in it, got silence; leave it out")
+    for each, what, advice in ((clip, "a clip with sound in it", "leave it out"), (rest, "sound", "see what made it")):
+        if not each.any():
+            raise InputError(f"expected {what}, got silence; {advice}")
     rest = _aligned(clip, rest, round(_LAG * rate))
     spectra = [(_spectrum(clip, seconds, rate), _spectrum(rest, seconds, rate)) for seconds in _WINDOWS]
     found = {"visqol": _visqol(clip, rest, rate, mode)}
@@ -91,7 +92,7 @@ def _aligned(clip: Signal, rest: Signal, lag: int) -> Signal:
 def _decibels(signal: Signal, noise: Signal) -> float:
     """The ratio of their powers."""
     above, below = float(signal @ signal), float(noise @ noise)
-    ratio = above / below if below else _BEST * above
+    ratio = above / below if below else _BEST
     return float(10 * np.log10(np.clip(ratio, 1 / _BEST, _BEST)))
 
 
