@@ -169,6 +169,12 @@ def test_visqol_of_sound_of_any_kind() -> None:
     assert measure(clip, clip.copy(), 48_000, "audio")["visqol"] > 4.5
 
 
+def test_what_is_too_short_for_visqol() -> None:
+    clip = speech(0.1, 48_000)
+    with pytest.raises(InputError, match="ViSQOL can measure"):
+        measure(clip, clip.copy(), 48_000, "audio")
+
+
 @pytest.mark.usefixtures("no_visqol")
 class TestErrors:
     @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def measure(
         2020); `mel`, the mean difference of logarithmic mel spectra in dB. Of the last two, less is better.
 
     Raises:
-        InputError: The shapes differ, the clip is too short for STOI, or one of the two is silent.
+        InputError: The shapes differ, the clip is too short for ViSQOL or STOI, or one of the two is silent.
         UnsupportedError: A package of the extra `eval` is missing.
     """
     if reference.shape != degraded.shape:
@@ -152,7 +152,12 @@ def _stoi(clip: Signal, rest: Signal, rate: int, extended: bool) -> float:
 def _visqol(clip: Signal, rest: Signal, rate: int, mode: Mode) -> float:
     silence = np.zeros(round(_SILENCE * rate))
     padded = (np.concatenate([silence, each, silence]) for each in (clip, rest))
-    return float(_visqol_api(mode).measure_from_arrays(*padded, rate).moslqo)
+    try:
+        return float(_visqol_api(mode).measure_from_arrays(*padded, rate).moslqo)
+    except ValueError as error:  # so it says that a clip is too short
+        raise InputError(
+            f"expected a clip that ViSQOL can measure, but it says: {error}; leave the clip out"
+        ) from error
 
 
 @cache
