@@ -7,6 +7,7 @@ from typing import Any
 import exact
 import numpy as np
 import pytest
+
 from wavcodes import graph, registry
 from wavcodes.engines.native import Engine
 

@@ -82,15 +82,19 @@ def _(layer: graph.ConvTranspose1d, tensors: Tensors, x: Tensor) -> Tensor:
     weight, bias = tensors[f"{layer.name}.weight"], tensors.get(f"{layer.name}.bias")
     batch, length, _ = x.shape
     if layer.groups == 1 and layer.kernel % layer.stride == 0:
-        parts = F.linear(x, weight.permute(2, 1, 0).flatten(0, 1)).view(batch, length, -1, layer.stride, weight.shape[1])
-        overlap = parts.shape[2]
-        y = sum((F.pad(parts[:, :, k], (0, 0, 0, 0, k, overlap - 1 - k)) for k in range(1, overlap)),
-                F.pad(parts[:, :, 0], (0, 0, 0, 0, 0, overlap - 1)))
-        y = y.flatten(1, 2)
+        parts = F.linear(x, weight.permute(2, 1, 0).flatten(0, 1))
+        parts = parts.view(batch, length, -1, layer.stride * weight.shape[1])
+        y = _overlapping(parts).view(batch, -1, weight.shape[1])
         y = y if bias is None else y + bias
     else:
         y = F.conv_transpose1d(x.mT, weight, bias, layer.stride, groups=layer.groups).mT
     return y[:, layer.trim_left : y.shape[1] - layer.trim_right]
+
+
+def _overlapping(parts: Tensor) -> Tensor:
+    """The sum of parts `(B, T, K, n)`, where part k lies k steps later: `(B, T + K - 1, n)`."""
+    later = parts.shape[2] - 1
+    return torch.stack([F.pad(part, (0, 0, k, later - k)) for k, part in enumerate(parts.unbind(2))]).sum(0)
 
 
 def _noisy(layer: graph.Noise, tensors: Tensors, x: Tensor) -> Tensor:

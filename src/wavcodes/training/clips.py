@@ -1,4 +1,4 @@
-"""Clips to train on. A batch depends on the recipe's seed and the step alone, so that a resumed run sees the same ones."""
+"""Clips to train on. A batch depends on the seed and the step alone, so that a resumed run sees the same ones."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -70,7 +70,7 @@ class Clips:
             clip = _band_limited(clip, random.uniform(*how.band_hz) / self._corpus.sample_rate)
         peak = np.abs(clip).max() + 1e-6
         gain = min(10 ** (-random.uniform(*how.gain_db) / 20) / peak, 30.0)
-        return (clip * np.float32(gain * random.choice((-1, 1)))).astype(np.float32)
+        return np.asarray(clip * (gain * random.choice((-1, 1))), np.float32)
 
     def _drawn(self, random: np.random.Generator) -> Rows:
         for _ in range(8):
@@ -102,10 +102,10 @@ def _level(clip: Rows) -> float:
 
 
 def _at(clip: Rows, level: float, below: float) -> Rows:
-    return clip * np.float32(level / (_level(clip) + 1e-6) * 10 ** (-below / 20))
+    return np.asarray(clip * (level / (_level(clip) + 1e-6) * 10 ** (-below / 20)), np.float32)
 
 
 def _band_limited(clip: Rows, cutoff: float) -> Rows:
     spectrum = np.fft.rfft(clip, axis=0)
     spectrum[int(cutoff * len(clip)) :] = 0
-    return np.fft.irfft(spectrum, len(clip), axis=0).astype(np.float32)
+    return np.asarray(np.fft.irfft(spectrum, len(clip), axis=0), np.float32)

@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("recipe", type=Path, metavar="RECIPE.toml")
     run.add_argument("sound", type=Path, metavar="SOUND", help="folder that `prepare` made")
     run.add_argument("-o", "--output", required=True, type=Path, metavar="RUN", help="folder of the run")
-    run.add_argument("--from", dest="start", metavar="WEIGHTS", help="begin with these, or `published`, and not at random")
+    run.add_argument("--from", dest="start", metavar="WEIGHTS", help="begin with these, or with `published`")
     run.add_argument("--device", default="cpu", help="cpu, cuda or mps (%(default)s)")
     run.add_argument("--threads", type=int, help="of the processor")
     run.set_defaults(run=_run)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,7 +14,12 @@ from ..audio import AudioReader, StreamResampler, to_channels
 from ..errors import CodecError, InputError, UnsupportedError
 from ..files import atomic_output, write_all
 
-SUFFIXES = frozenset(".aac .aiff .au .caf .flac .m4a .mka .mkv .mp3 .mp4 .oga .ogg .opus .wav .webm .wma".split())
+SUFFIXES = frozenset(
+    (
+        *(".aac", ".aif", ".aiff", ".au", ".caf", ".flac", ".m4a", ".mka", ".mkv"),
+        *(".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav", ".webm", ".wma"),
+    )
+)
 """Of files in folders and archives that are taken for sound."""
 
 _SAMPLES, _INDEX = "samples.i16", "index.json"
@@ -50,7 +54,9 @@ class Corpus:
             facts = json.loads((folder / _INDEX).read_text())
             samples = np.memmap(folder / _SAMPLES, np.dtype("<i2"), "r")
         except FileNotFoundError as error:
-            raise InputError(f"{folder} holds no prepared sound; run wavcodes-train prepare AUDIO -o {folder}") from error
+            raise InputError(
+                f"{folder} holds no prepared sound; run wavcodes-train prepare AUDIO -o {folder}"
+            ) from error
         self.sample_rate: int = facts["sample_rate"]
         self.channels: int = facts["channels"]
         self._rows = samples.reshape(-1, self.channels)

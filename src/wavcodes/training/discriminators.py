@@ -18,14 +18,17 @@ class Discriminator(nn.Module):
 
     def __init__(self, window: int, channels: int) -> None:
         super().__init__()
+        self.window: Tensor
         self.register_buffer("window", torch.hann_window(window), persistent=False)
-        widths = (2, channels, 2 * channels, 2 * channels, 2 * channels)
         self.layers = nn.ModuleList(
-            weight_norm(nn.Conv2d(i, o, (3, 8 if n == 0 else 4), (1, 4 if n == 0 else 2), (dilation, 2 if n == 0 else 1),
-                                  (dilation, 1)))
-            for n, (i, o, dilation) in enumerate(zip(widths, widths[1:], (1, 1, 2, 4), strict=False))
+            (
+                weight_norm(nn.Conv2d(2, channels, (3, 8), (1, 4), (1, 2))),
+                weight_norm(nn.Conv2d(channels, 2 * channels, (3, 4), (1, 2), (1, 1))),
+                weight_norm(nn.Conv2d(2 * channels, 2 * channels, (3, 4), (1, 2), (2, 1), (2, 1))),
+                weight_norm(nn.Conv2d(2 * channels, 2 * channels, (3, 4), (1, 2), (4, 1), (4, 1))),
+            )
         )
-        self.last = weight_norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
+        self.last = weight_norm(nn.Conv2d(2 * channels, 1, 3, padding=1))
 
     def forward(self, sound: Tensor) -> Seen:
         bins = compressed(spectrum(sound, self.window), 0.4)[..., :-1]
@@ -55,5 +58,5 @@ def adversarial_loss(made: Tensor) -> Tensor:
 
 def feature_loss(real: Sequence[Tensor], made: Sequence[Tensor]) -> Tensor:
     """How far what the layers saw of made sound is from what they saw of the real one, relative to its level."""
-    apart = [(m.float() - r.float()).abs().mean() / (r.float().abs().mean() + 1e-3) for r, m in zip(real, made, strict=True)]
-    return torch.stack(apart).mean()
+    pairs = [(r.float(), m.float()) for r, m in zip(real, made, strict=True)]
+    return torch.stack([(m - r).abs().mean() / (r.abs().mean() + 1e-3) for r, m in pairs]).mean()

@@ -9,6 +9,8 @@ from .. import graph
 from ..engines.torch import apply
 from ..engines.torch_quantizers import quantize
 
+_CONVOLUTIONS = graph.Conv1d, graph.ConvTranspose1d
+_OF_THE_OUTPUT = 0.1  # level relative to the input's
 _OF_A_BRANCH = 0.3  # level of a residual branch relative to what it is added to
 
 
@@ -16,7 +18,8 @@ def initial(network: graph.Network, rows: Tensor, seed: int) -> dict[str, Tensor
     """Tensors of `network`, float32, from which training starts well.
 
     Kernels are drawn so that rows of level 1 come out so, and then scaled, layer after layer, to make it true of this
-    sound: speech is far below full scale. The sound that comes out has the level of what goes in.
+    sound: speech is far below full scale. The sound that comes out is fainter than what goes in, so that it is silence
+    that is learned from, and not a noise.
 
     Args:
         network: The graph.
@@ -28,7 +31,7 @@ def initial(network: graph.Network, rows: Tensor, seed: int) -> dict[str, Tensor
     with torch.no_grad():
         latent = _scaled(network.encoder, tensors, rows, 1.0)
         quantized = quantize(network.quantizer, tensors, latent)
-        _scaled(network.decoder, tensors, quantized.rows / quantized.rows.std(), float(rows.std()))
+        _scaled(network.decoder, tensors, quantized.rows / quantized.rows.std(), _OF_THE_OUTPUT * float(rows.std()))
     return tensors
 
 
@@ -46,7 +49,7 @@ def _drawn(name: str, shape: graph.Shape, random: torch.Generator) -> Tensor:
 
 def _scaled(layers: tuple[graph.Layer, ...], tensors: dict[str, Tensor], rows: Tensor, level: float) -> Tensor:
     """Scales convolutions in place so that each gives rows of level 1, and the last one `level`."""
-    last = next((layer for layer in reversed(layers) if _is_convolution(layer)), None)
+    last = next((layer for layer in reversed(layers) if isinstance(layer, _CONVOLUTIONS)), None)
     for layer in layers:
         if isinstance(layer, graph.Residual):
             branch = _OF_A_BRANCH * float(rows.std())
@@ -57,13 +60,9 @@ def _scaled(layers: tuple[graph.Layer, ...], tensors: dict[str, Tensor], rows: T
             rows = torch.stack([_scaled(each, tensors, rows, share) for each in layer.branches]).sum(0)
         else:
             made = apply((layer,), tensors, rows)
-            if _is_convolution(layer):
+            if isinstance(layer, _CONVOLUTIONS):
                 factor = (level if layer is last else 1.0) / (float(made.std()) + 1e-9)
                 tensors[f"{layer.name}.weight"] *= factor
                 made = made * factor  # biases are still zero
             rows = made
     return rows
-
-
-def _is_convolution(layer: graph.Layer) -> bool:
-    return isinstance(layer, graph.Conv1d | graph.ConvTranspose1d)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 _LEAST = 1e-4  # of a mel band's magnitude, where full scale is about 100: what is fainter is silence
@@ -61,7 +60,8 @@ class Spectra:
 def spectrum(sound: Tensor, window: Tensor) -> Tensor:
     """Spectra, real and imaginary parts `(2, B, frames, bins)`; four windows overlap, and a tone has the same level in
     windows of all sizes."""
-    return _Spectrum.apply(sound, window * (256 / len(window)))
+    parts: Tensor = _Spectrum.apply(sound, window * (256 / len(window)))  # type: ignore[no-untyped-call]
+    return parts
 
 
 def magnitude(spectrum: Tensor) -> Tensor:

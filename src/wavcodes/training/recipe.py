@@ -9,11 +9,7 @@ import msgspec
 from ..errors import InputError
 
 
-class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class Stage(_Table):
+class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of a run, in which the losses have these weights and the learning rate falls along half a cosine.
 
     Attributes:
@@ -43,15 +39,14 @@ class Stage(_Table):
     freeze_encoder: bool = False
 
 
-class Augmentation(_Table):
+class Augmentation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What may happen to a clip before it is used. Probabilities are per clip.
 
     Attributes:
         gain_db: Range of the peak's level below full scale.
         mix: Probability that another clip is added, at `mix_db` below the first.
         noise: Probability that white noise is added, at `noise_db` below.
-        band_limit: Probability that all above a frequency, drawn from `band_hz`, is taken away, as codecs and telephones
-            do.
+        band_limit: Probability that all above a frequency drawn from `band_hz` is taken away, as telephones do.
         speed: Range of factors of the speed, which changes pitch and formants with it.
     """
 
@@ -65,7 +60,7 @@ class Augmentation(_Table):
     speed: tuple[float, float] = (1.0, 1.0)
 
 
-class Recipe(_Table):
+class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A run of training.
 
     Attributes:
@@ -77,7 +72,7 @@ class Recipe(_Table):
             twice, twice as often. Empty stands for all codebooks always.
         sources: Share of the clips drawn from the sound whose name matches a pattern, such as
             `{"music/*" = 0.2, "*" = 0.8}`; the first pattern that matches counts. Empty draws by duration.
-        precision: "bf16" computes the networks' products so, where PyTorch finds that safe; "float32" everything exactly.
+        precision: "bf16" computes products so where PyTorch finds that safe; "float32" none.
         compile: True lets PyTorch compile the networks, which takes a minute and a C++ compiler.
         clip_gradients: Largest norm of the generator's gradient.
         weight_decay: Of matrices and kernels.

@@ -56,8 +56,8 @@ class Run:
         spec = checkpoint.spec
         if (corpus.sample_rate, corpus.channels) != (spec.sample_rate, spec.channels):
             raise InputError(
-                f"{spec.name} takes {spec.sample_rate} Hz and {spec.channels} channels, but the sound was prepared with "
-                f"{corpus.sample_rate} and {corpus.channels}; prepare it for {spec.name}"
+                f"{spec.name} takes {spec.sample_rate} Hz and {spec.channels} channel(s), but the sound was prepared "
+                f"with {corpus.sample_rate} and {corpus.channels}; prepare it with --codec {spec.name}"
             )
         self.network = checkpoint.network()
         self.folder, self._recipe, self._device = folder, recipe, torch.device(device)

@@ -167,8 +167,11 @@ class Trainer:
         for optimizer, parts in ((self._optimizer, "optimizer"), (self._opponent, "opponent")):
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             for number, parameter in enumerate(parameters):
-                found = {name.rsplit(".", 1)[1]: value for name, value in state.items()
-                         if name.rsplit(".", 1)[0] == f"{parts}.{number}"}
+                found = {
+                    name.rsplit(".", 1)[1]: value
+                    for name, value in state.items()
+                    if name.rsplit(".", 1)[0] == f"{parts}.{number}"
+                }
                 if found:
                     optimizer.state[parameter] = {
                         name: value if name == "step" else value.to(self._device) for name, value in found.items()
