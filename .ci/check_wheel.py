@@ -8,6 +8,8 @@ NEEDED = {
     "wavcodes/_core.pyi",
     "wavcodes/py.typed",
     "wavcodes/data/wavcodes_16khz.safetensors",
+    "wavcodes/judge/page.css",
+    "wavcodes/judge/page.js",
 }
 
 contents = []

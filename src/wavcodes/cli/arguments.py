@@ -147,13 +147,24 @@ def parser() -> argparse.ArgumentParser:
         records=False,
     )
     evaluate.add_argument("inputs", nargs="+", metavar="CLIP", help="audio files, or folders of them")
-    evaluate.add_argument("--codecs", nargs="+", required=True, metavar="NAME@KBPS", help=_CONTENDERS)
-    evaluate.add_argument("--weights", action="append", default=[], type=_weights, metavar="NAME=PATH", help=_THEIRS)
-    evaluate.add_argument("--mode", choices=("speech", "audio"), default="speech", help=_MODE)
+    _add_contenders(evaluate)
     evaluate.add_argument("--json", dest="json_file", metavar="FILE", help="every measurement, the means and failures")
     evaluate.add_argument("--plot", metavar="FILE", help="the metrics over the real bit rate, .svg or .png")
     evaluate.add_argument("-f", "--force", action="store_true", help="replace existing files")
     evaluate.set_defaults(json=False)
+
+    compare = _command(
+        commands,
+        "compare",
+        "what codecs make of one clip, as a page of HTML to hear and see it",
+        "The page holds all that it needs and loads nothing; docs/compare.md says what is on it.",
+    )
+    compare.add_argument("inputs", nargs=1, metavar="FILE", help="audio file, or - for standard input")
+    _add_contenders(compare)
+    compare.add_argument("-o", "--output", metavar="OUT", help="the page, .html (default: beside the input)")
+    compare.add_argument("-f", "--force", action="store_true", help="replace an existing page")
+    _add_stretch(compare)
+    compare.set_defaults(output_dir=None)
 
     _command(commands, "codecs", "table of the codecs")
 
@@ -205,8 +216,18 @@ def _add_work(command: argparse.ArgumentParser) -> None:
     command.add_argument("--weights", metavar="PATH", help="file, folder or hub repository of the weights")
     command.add_argument("--threads", type=threads, metavar="N", help="default: all cores; the result is the same")
     command.add_argument("--precision", choices=("float32", "bf16"), default="float32", help=_PRECISION)
+    _add_stretch(command)
+
+
+def _add_stretch(command: argparse.ArgumentParser) -> None:
     command.add_argument("--from", type=_seconds, dest="start", metavar="TIME", help="seconds, or m:ss(.s), or h:mm:ss")
     command.add_argument("--to", type=_seconds, dest="stop", metavar="TIME", help="end, in the same way")
+
+
+def _add_contenders(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--codecs", nargs="+", required=True, metavar="NAME@KBPS", help=_CONTENDERS)
+    command.add_argument("--weights", action="append", default=[], type=_weights, metavar="NAME=PATH", help=_THEIRS)
+    command.add_argument("--mode", choices=("speech", "audio"), default="speech", help=_MODE)
 
 
 def threads(text: str) -> int:

@@ -51,7 +51,7 @@ def _encode(job: Job, codec: Codec, num_codebooks: int, format: Format, argument
     began = time.monotonic()
     spec = codec.spec
     with jobs.opened_source(job) as file, AudioReader(file, job.source_name) as reader:
-        start, stop = _stretch(reader, arguments)
+        start, stop = sounds.stretch(reader, arguments)
         num_samples = resampled_length(stop - start, reader.sample_rate, spec.sample_rate)
         if not num_samples:
             raise InputError(f"{reader.name}: expected at least one sample at {spec.sample_rate} Hz, got less")
@@ -85,17 +85,3 @@ def _format(suffix: str, name: str | None, model: LanguageModel | None) -> Forma
     if name not in written:
         raise CommandError(f"--format: expected one of {', '.join(written)} for a {suffix} file, got {name}")
     return written[name]
-
-
-def _stretch(reader: AudioReader, arguments: Namespace) -> tuple[int, int]:
-    """The samples that `--from` and `--to` select."""
-    start = round((arguments.start or 0.0) * reader.sample_rate)
-    stop = reader.num_samples
-    if arguments.stop is not None:
-        stop = min(stop, round(arguments.stop * reader.sample_rate))
-    if not start < stop:
-        raise InputError(
-            f"{reader.name} lasts {reader.num_samples / reader.sample_rate:.3f} s; "
-            f"--from {arguments.start or 0:g} selects nothing of it"
-        )
-    return start, stop

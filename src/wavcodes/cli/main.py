@@ -57,9 +57,13 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _run(parsed: Namespace, report: Report) -> int:
-    if parsed.command in ("encode", "decode"):
+    if parsed.command in ("encode", "decode", "compare"):
         if parsed.start is not None and parsed.stop is not None and parsed.start >= parsed.stop:
             raise CommandError(f"expected --from before --to, got {parsed.start:g} s and {parsed.stop:g} s")
+        if parsed.command == "compare":
+            from . import compare
+
+            return compare.run(parsed, report)
         if parsed.command == "encode":
             from . import encode
 

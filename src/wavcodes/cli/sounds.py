@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from types import TracebackType
 from typing import BinaryIO
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import AudioReader, AudioWriter, StreamResampler, written_rate
+from ..errors import InputError
 from .jobs import Job
 from .report import Report
 
@@ -20,6 +22,24 @@ def note_conversions(report: Report, reader: AudioReader, sample_rate: int, chan
         report.note(f"{reader.name}: {reader.channels} channels {how} for {codec}")
     if reader.sample_rate != sample_rate:
         report.note(f"{reader.name}: resampled from {reader.sample_rate} to {sample_rate} Hz for {codec}")
+
+
+def stretch(reader: AudioReader, arguments: Namespace) -> tuple[int, int]:
+    """The samples that `--from` and `--to` select.
+
+    Raises:
+        InputError: There are none.
+    """
+    start = round((arguments.start or 0.0) * reader.sample_rate)
+    stop = reader.num_samples
+    if arguments.stop is not None:
+        stop = min(stop, round(arguments.stop * reader.sample_rate))
+    if not start < stop:
+        raise InputError(
+            f"{reader.name} lasts {reader.num_samples / reader.sample_rate:.3f} s; "
+            f"--from {arguments.start or 0:g} selects nothing of it"
+        )
+    return start, stop
 
 
 class SoundOutput:
