@@ -87,6 +87,18 @@ def eval_extra() -> None:
         _missing("eval", f"{', '.join(missing)}: not installed (pip install 'wavcodes[eval]')")
 
 
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A tab of a real browser: `browser.Browser`."""
+    from browser import Browser
+
+    program = shutil.which("chromium")
+    if program is None:
+        _missing("chromium", "the program chromium is not installed (Debian: chromium)")
+    with Browser(str(program), tmp_path_factory.mktemp("chromium")) as tab:
+        yield tab
+
+
 @pytest.fixture(params=["pyav", "program"])
 def ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Runs a test with FFmpeg through PyAV, and again with the program `ffmpeg`."""
