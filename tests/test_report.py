@@ -17,6 +17,7 @@ import wavcodes
 from wavcodes.audio import loudness
 from wavcodes.errors import InputError
 from wavcodes.judge import drawing, figures, report
+from wavcodes.judge.metrics import mel
 
 
 def unpacked(address: str) -> tuple[np.ndarray, np.ndarray]:
@@ -55,9 +56,9 @@ class TestPictures:
     @pytest.mark.parametrize("frequency", [150, 1_000, 3_500])
     def test_a_sine_has_its_level_at_its_place_at_all_times(self, rate: int, frequency: float) -> None:
         levels = drawing.mel_levels(sine(frequency, 1.0, rate, 1.0), rate)
-        rows = np.linspace(drawing.mel(rate / 2), 0, len(levels) + 2)[1:-1]  # mel of the middle of each band
+        rows = np.linspace(mel(rate / 2), 0, len(levels) + 2)[1:-1]  # mel of the middle of each band
         loudest = levels[:, 5:-5].argmax(axis=0)
-        np.testing.assert_allclose(rows[loudest], drawing.mel(frequency), atol=rows[0] - rows[1])
+        np.testing.assert_allclose(rows[loudest], mel(frequency), atol=rows[0] - rows[1])
         softer = drawing.mel_levels(sine(frequency, 0.1, rate, 1.0), rate)
         assert levels.max() - softer.max() == pytest.approx(20, abs=1e-3)
 

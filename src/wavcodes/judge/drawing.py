@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..codes import Codes
+from .metrics import mel_filters
 
 _COLUMNS = 1000  # of a picture, at most: more than that no screen shows side by side
 _BANDS = 128  # mel bands, which are the rows of a spectrogram
@@ -64,11 +65,6 @@ def shades(values: Levels, least: float, most: float) -> Shades:
     return indices
 
 
-def mel(frequency: float) -> float:
-    """Pitch that is heard as equally spaced, by the formula of O'Shaughnessy (1987)."""
-    return float(2595 * np.log10(1 + frequency / 700))
-
-
 def mel_levels(audio: NDArray[np.float32], sample_rate: int) -> Levels:
     """Log-mel spectrogram, all channels together.
 
@@ -87,7 +83,8 @@ def mel_levels(audio: NDArray[np.float32], sample_rate: int) -> Levels:
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(audio, ((0, 0), (size // 2, size))), size, axis=1)
     window = np.hanning(size)
     length = 4 << (size - 1).bit_length()  # longer than the window, for the lowest bands are narrow
-    weights = _bands(sample_rate, length)
+    filters = mel_filters(length // 2 + 1, sample_rate, _BANDS)
+    weights = (filters / filters.sum(axis=0)).T[::-1]
     parts = []
     for first in range(0, len(centres), _FRAMES_AT_ONCE):
         spectra = np.fft.rfft(frames[:, centres[first : first + _FRAMES_AT_ONCE]] * window, length)
@@ -95,16 +92,6 @@ def mel_levels(audio: NDArray[np.float32], sample_rate: int) -> Levels:
     power = np.concatenate(parts, axis=1).reshape(_BANDS, columns, each).mean(axis=2)
     levels: Levels = 10 * np.log10(np.maximum(power, _FAINTEST))
     return levels
-
-
-def _bands(sample_rate: int, length: int) -> Levels:
-    """Triangles over the bins of a spectrum, the highest first, each of weights that sum to one."""
-    edges = 700 * (10 ** (np.linspace(0, mel(sample_rate / 2), _BANDS + 2) / 2595) - 1)
-    bins = np.arange(length // 2 + 1) * sample_rate / length
-    low, peak, high = (edges[k : k + _BANDS, np.newaxis] for k in range(3))
-    weights: Levels = np.maximum(0, np.minimum((bins - low) / (peak - low), (high - bins) / (high - peak)))
-    weights /= weights.sum(axis=1, keepdims=True)
-    return weights[::-1]
 
 
 def outline(audio: NDArray[np.float32], largest: float) -> str:

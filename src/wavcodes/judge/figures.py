@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..codes import Codes
 from . import drawing
 from .drawing import Levels, Shades
+from .metrics import mel
 
 RANGE = 80.0
 """dB from the loudest point of the original down to what spectrograms show as silence."""
@@ -48,11 +49,11 @@ def difference(title: str, before: Levels, after: Levels, loudest: float, sample
 
 
 def _levels(title: str, address: str, sample_rate: int, seconds: float) -> str:
-    top = drawing.mel(sample_rate / 2)
+    top = mel(sample_rate / 2)
     labels = [
-        (1 - drawing.mel(frequency) / top, f"{frequency / 1000:g}")
+        (1 - mel(frequency) / top, f"{frequency / 1000:g}")
         for frequency in _FREQUENCIES
-        if drawing.mel(frequency) < 0.97 * top  # the label has to stay beside the plot
+        if mel(frequency) < 0.97 * top  # the label has to stay beside the plot
     ]
     return _figure(title, "kHz", _image(title, address), labels, seconds, "levels")
 

@@ -118,7 +118,7 @@ def _stft(clip: Signal, rest: Signal) -> float:
 
 
 def _mel(clip: Signal, rest: Signal, rate: int) -> float:
-    filters = _mel_filters(clip.shape[1], rate)
+    filters = mel_filters(clip.shape[1], rate, _MEL_BANDS)
     return float(20 / np.log(10) * np.abs(_logarithm(clip @ filters) - _logarithm(rest @ filters)).mean())
 
 
@@ -126,10 +126,15 @@ def _logarithm(magnitudes: Signal) -> Signal:
     return np.log(np.maximum(magnitudes, _QUIETEST))
 
 
+def mel(frequency: float) -> float:
+    """Pitch of a frequency in Hz that is heard as equally spaced, by the formula of O'Shaughnessy (1987)."""
+    return float(2595 * np.log10(1 + frequency / 700))
+
+
 @cache
-def _mel_filters(bins: int, rate: int) -> Signal:
-    """Triangles `(bins, bands)` whose peak is 1, at equal distances on the mel scale of O'Shaughnessy (1987)."""
-    edges = 700 * (10 ** (np.linspace(0, 2595 * np.log10(1 + rate / 1400), _MEL_BANDS + 2) / 2595) - 1)
+def mel_filters(bins: int, rate: int, bands: int) -> Signal:
+    """Triangles `(bins, bands)` whose peak is 1, at equal distances on the mel scale, over the bins of a spectrum."""
+    edges = 700 * (10 ** (np.linspace(0, mel(rate / 2), bands + 2) / 2595) - 1)
     hertz = np.linspace(0, rate / 2, bins)[:, np.newaxis]
     rising = (hertz - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - hertz) / (edges[2:] - edges[1:-1])
