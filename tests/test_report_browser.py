@@ -1,5 +1,6 @@
 """The page of `wavcodes compare` in a real browser: what is heard, what stays in place, what can be read."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -114,9 +115,11 @@ def complaints(tab: Browser) -> list[dict[str, Any]]:
 
 @pytest.mark.usefixtures("eval_extra")
 def test_what_the_command_writes(tab: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    enter_folder(tmp_path, monkeypatch)
-    assert run("compare", "a.wav", "--codecs", "wavcodes_16khz@3,6", "opus@12", "-o", "b.html", "--from", "1") == 0
+    name = os.fsdecode(b"\xff.wav")  # no valid text
+    (enter_folder(tmp_path, monkeypatch) / "a.wav").rename(name)
+    assert run("compare", name, "--codecs", "wavcodes_16khz@3,6", "opus@12", "-o", "b.html", "--from", "1") == 0
     tab.open(tmp_path / "b.html")
+    assert tab.evaluate("document.querySelector('h1').textContent") == r"\udcff.wav"
     assert tab.evaluate("[...document.querySelectorAll('.version h2')].map((each) => each.textContent)") == [
         "original",
         "wavcodes_16khz 3 kbps",

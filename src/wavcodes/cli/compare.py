@@ -43,7 +43,8 @@ def _compare(job: Job, arguments: Namespace, report: Report) -> None:
             coded = contender.run(audio, rate)
             results.append(Result(contender.label, coded, metrics.measure(audio, coded.audio, rate, arguments.mode)))
             progress.update(seconds * len(results))
-    data = page(Path(job.source_name).name, audio, rate, results).encode()
+    name = Path(job.source_name).name
+    data = page(name, audio, rate, results).encode(errors="backslashreplace")  # names of files need not be valid text
     with jobs.opened_target(job) as file:
         write_all(file, data, job.target_name)
     elapsed = time.monotonic() - began
