@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from judge_case import noise, sample, speech, with_snr
 
+from wavcodes.audio import mel_filters
 from wavcodes.errors import InputError, UnsupportedError
 from wavcodes.judge import metrics
 from wavcodes.judge.metrics import measure
@@ -114,7 +115,7 @@ class TestFormulas:
         assert found["si_sdr"] > 90
 
     def test_mel_bands_share_every_bin_between_them(self) -> None:
-        filters = metrics.mel_filters(1025, RATE, 80)
+        filters = mel_filters(1025, RATE, 80)
         hertz = np.linspace(0, 8_000, 1025)
         mel = 2595 * np.log10(1 + hertz / 700)
         inner = (mel >= mel[-1] / 81) & (mel <= mel[-1] * 80 / 81)

@@ -17,7 +17,7 @@ import wavcodes
 from wavcodes.audio import loudness
 from wavcodes.errors import InputError
 from wavcodes.judge import drawing, figures, report
-from wavcodes.judge.metrics import mel
+from wavcodes.audio import mel
 
 
 def unpacked(address: str) -> tuple[np.ndarray, np.ndarray]:

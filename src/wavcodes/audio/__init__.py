@@ -5,6 +5,7 @@ take is an error that names the function to call. Only this package knows soundf
 """
 
 from .loudness import LoudnessMeter, loudness
+from .mel import mel, mel_filters
 from .reader import BLOCK_SAMPLES, AudioReader
 from .signals import (
     BLOCK_SECONDS,
@@ -29,6 +30,8 @@ __all__ = [
     "check_audio",
     "check_chunk",
     "loudness",
+    "mel",
+    "mel_filters",
     "resample",
     "resampled_length",
     "to_channels",

@@ -8,8 +8,8 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+from ..audio import mel_filters
 from ..codes import Codes
-from .metrics import mel_filters
 
 _COLUMNS = 1000  # of a picture, at most: more than that no screen shows side by side
 _BANDS = 128  # mel bands, which are the rows of a spectrogram

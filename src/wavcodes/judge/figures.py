@@ -9,10 +9,10 @@ from html import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from ..audio import mel
 from ..codes import Codes
 from . import drawing
 from .drawing import Levels, Shades
-from .metrics import mel
 
 RANGE = 80.0
 """dB from the loudest point of the original down to what spectrograms show as silence."""

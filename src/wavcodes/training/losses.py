@@ -1,12 +1,13 @@
 """How far sound is from what it should be, in ways that gradients can follow. Sound is `(B, N)`."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from ..audio import mel_filters
 
 _LEAST = 1e-4  # of a mel band's magnitude, where full scale is about 100: what is fainter is silence
 _POWER = 0.3  # compresses magnitudes as hearing does
@@ -23,7 +24,10 @@ class Spectra:
     def __init__(self, sample_rate: int, device: torch.device) -> None:
         bands = _BANDS | {_NEUROGRAM: _NEURONS}
         self._windows = {size: torch.hann_window(size, device=device) for size in bands}
-        self._bands = {size: mel_bands(sample_rate, size, count, device) for size, count in bands.items()}
+        self._bands = {
+            size: torch.from_numpy(mel_filters(size // 2 + 1, sample_rate, count)).float().to(device)
+            for size, count in bands.items()
+        }
 
     def some(self, count: int, random: np.random.Generator) -> list[int]:
         """`count` of the resolutions of `mel`, drawn at random."""
@@ -103,20 +107,6 @@ class _Spectrum(torch.autograd.Function):
 def waveform(sound: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference relative to the level of each clip."""
     return ((sound - target).abs().mean(1) / (target.abs().mean(1) + 2e-3)).mean()
-
-
-def mel_bands(sample_rate: int, window: int, bands: int, device: torch.device) -> Tensor:
-    """Triangular filters `(window / 2 + 1, bands)`, equally spaced in mel (O'Shaughnessy 1987)."""
-
-    def hertz(mel: Tensor) -> Tensor:
-        return 700 * (10 ** (mel / 2595) - 1)
-
-    top = 2595 * math.log10(1 + sample_rate / 2 / 700)
-    edges = hertz(torch.linspace(0, top, bands + 2, dtype=torch.float64))
-    bins = torch.arange(window // 2 + 1, dtype=torch.float64)[:, None] * (sample_rate / window)
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    return torch.minimum(rising, falling).clamp_min(0).float().to(device)
 
 
 def _local_mean(image: Tensor) -> Tensor:
