@@ -14,10 +14,9 @@ from cli_case import RATE, enter_folder, names, run
 from report_case import HOSTILE, SECONDS, coded, page_of_sines, sine
 
 import wavcodes
-from wavcodes.audio import loudness
+from wavcodes.audio import loudness, mel
 from wavcodes.errors import InputError
 from wavcodes.judge import drawing, figures, report
-from wavcodes.audio import mel
 
 
 def unpacked(address: str) -> tuple[np.ndarray, np.ndarray]:

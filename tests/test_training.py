@@ -304,3 +304,25 @@ def test_training_begins_with_published_weights(tmp_path: Path, sound: Path) -> 
     ready = Run(read_recipe(recipe(tmp_path)), Corpus(sound), tmp_path / "ready", start)
     random = Run(read_recipe(recipe(tmp_path)), Corpus(sound), tmp_path / "random")
     assert ready.scores()["mel_12"] < 0.5 * random.scores()["mel_12"]
+
+
+@pytest.mark.parametrize("name", list(exact.SMALL))
+def test_every_family_can_be_trained(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wavcodes import registry
+
+    checkpoint, _ = exact.small(name, tmp_path)
+    spec = checkpoint.spec
+    for module in ("registry", "training.run.registry", "training.command.registry", "training.export.registry"):
+        monkeypatch.setattr(f"wavcodes.{module}.checkpoint", lambda _: checkpoint)
+    sf.write(tmp_path / "sound.wav", exact.clip(spec, 4 * spec.sample_rate).T, spec.sample_rate)
+    assert command("prepare", tmp_path / "sound.wav", "-o", tmp_path / "sound") == 0
+    path = tmp_path / "small.toml"
+    path.write_text(
+        f'codec = "{spec.name}"\nbatch = 2\nseconds = 0.3\nvalidate_every = 2\nvalidate_clips = 1\n'
+        "[[stages]]\nsteps = 2\nwaveform = 1.0\nsimilarity = 1.0\n"
+    )
+    assert command("run", path, tmp_path / "sound", "-o", tmp_path / "run") == 0
+    assert command("export", tmp_path / "run", "-o", tmp_path / "own.safetensors") == 0
+    codec = wavcodes.Codec(registry.checkpoint(spec.name), tmp_path / "own.safetensors", threads=1)
+    clip = exact.clip(spec, spec.sample_rate // 4)
+    assert codec.decode(codec.encode(clip, spec.sample_rate)).shape == clip.shape

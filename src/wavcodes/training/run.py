@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -61,9 +62,9 @@ class Run:
             )
         self.network = checkpoint.network()
         self.folder, self._recipe, self._device = folder, recipe, torch.device(device)
-        frames = max(1, round(recipe.seconds * spec.frame_rate))
-        self._clips = Clips(corpus, recipe, frames * spec.hop_length)
-        self._held_out = torch.from_numpy(held_out(corpus, recipe.validate_clips, spec.hop_length)).to(self._device)
+        unit = math.lcm(spec.frame_multiple, *spec.strides) * spec.hop_length
+        self._clips = Clips(corpus, recipe, max(1, round(recipe.seconds * spec.sample_rate / unit)) * unit)
+        self._held_out = torch.from_numpy(held_out(corpus, recipe.validate_clips, unit)).to(self._device)
         self._spectra = Spectra(spec.sample_rate, self._device)
         folder.mkdir(parents=True, exist_ok=True)
         going_on = (folder / STATE).exists()
@@ -144,10 +145,10 @@ def save_weights(tensors: Mapping[str, Tensor], path: Path, facts: Mapping[str, 
         write_all(out, save({name: value.cpu().contiguous() for name, value in tensors.items()}, dict(facts)))
 
 
-def held_out(corpus: Corpus, clips: int, hop_length: int) -> Any:
+def held_out(corpus: Corpus, clips: int, unit: int) -> Any:
     """Clips, the same ones for every run, float32 `(B, N, channels)`."""
     random = np.random.default_rng(1)
-    count = int(_HELD_OUT_SECONDS * corpus.sample_rate) // hop_length * hop_length
+    count = max(1, int(_HELD_OUT_SECONDS * corpus.sample_rate) // unit) * unit
     usable = [each for each in corpus.held_out or corpus.training if each.length >= count] or corpus.training
     shares = np.array([each.length for each in usable], np.float64)
     chosen = random.choice(len(usable), clips, p=shares / shares.sum())
