@@ -244,6 +244,20 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, s
     assert whole == cut
 
 
+def test_two_processes_come_to_what_one_comes_to(tmp_path: Path, sound: Path, torch: Any) -> None:
+    from safetensors.torch import load
+
+    path = recipe(tmp_path, steps=3, every=5)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    arguments = ["-m", "wavcodes.training", "run", path, sound, "-o", tmp_path / "two", "--threads", "1"]
+    subprocess.run([*launch, *arguments], check=True, capture_output=True)
+    assert command("run", path, sound, "-o", tmp_path / "one") == 0
+    one, two = (load((tmp_path / name / "weights.safetensors").read_bytes()) for name in ("one", "two"))
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-2, atol=1e-3, msg=name)
+
+
 def test_another_recipe_in_the_same_folder_is_refused(
     tmp_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

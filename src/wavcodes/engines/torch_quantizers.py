@@ -19,8 +19,8 @@ class Quantized(NamedTuple):
         rows: What the codes stand for, `(B, T, D)`; gradients pass through to the latent and to all projections.
         codes: Codes of each book, `(B, T / stride)`.
         inputs: What each book was asked to find, `(B, T / stride, codebook_dim)`, without gradients.
-        distance: Mean squared distance between what books were asked for and what they gave, over the books in use;
-            its gradients move the entries, and a quarter of them the latent.
+        distance: For each signal, `(B,)`, the mean squared distance between what a book was asked for and what it gave,
+            summed over the books in use; its gradients move the entries, and a quarter of them the latent.
     """
 
     rows: Tensor
@@ -61,15 +61,14 @@ def quantize(quantizer: graph.Quantizer, tensors: Tensors, latent: Tensor, in_us
         count = quantizer.first.num_codebooks
         first = quantize(quantizer.first, tensors, latent, in_use[:, :count])
         rest = quantize(quantizer.rest, tensors, latent, in_use[:, count:])
-        share = in_use[:, :count].sum() / in_use.sum()
         return Quantized(
             first.rows + rest.rows,
             first.codes + rest.codes,
             first.inputs + rest.inputs,
-            share * first.distance + (1 - share) * rest.distance,
+            first.distance + rest.distance,
         )
     residual = latent = _projected(quantizer, tensors, latent, "in_proj")
-    total, distance, codes, inputs = torch.zeros_like(latent), latent.new_zeros(()), [], []
+    total, distance, codes, inputs = torch.zeros_like(latent), latent.new_zeros(len(latent)), [], []
     for book, used in zip(_books(quantizer, tensors), in_use.unbind(1), strict=True):
         wanted = _linear(book, tensors, "in_proj", _pooled(residual, book.stride))
         with torch.no_grad():
@@ -77,13 +76,11 @@ def quantize(quantizer: graph.Quantizer, tensors: Tensors, latent: Tensor, in_us
             inputs.append(wanted.detach())
         found, counts = F.embedding(codes[-1], book.entries), used[:, None, None]
         apart = (found - wanted.detach()).square() + _COMMITMENT * (found.detach() - wanted).square()
-        distance = distance + (apart.mean(-1, keepdim=True) * counts).mean((1, 2)).sum()
+        distance = distance + apart.mean((1, 2)) * used
         passed = wanted + (found - wanted).detach()
         rows = _linear(book, tensors, "out_proj", passed).repeat_interleave(book.stride, 1) * counts
         total, residual = total + rows, residual - rows
-    return Quantized(
-        _projected(quantizer, tensors, total, "out_proj"), codes, inputs, distance / in_use.sum().clamp_min(1)
-    )
+    return Quantized(_projected(quantizer, tensors, total, "out_proj"), codes, inputs, distance)
 
 
 def rows_of(quantizer: graph.Quantizer, tensors: Tensors, codes: list[Tensor]) -> Tensor:

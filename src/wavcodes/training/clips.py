@@ -20,22 +20,28 @@ _AHEAD = 8  # batches that are made in advance
 
 
 class Clips:
-    """Batches of augmented clips of `num_samples` samples."""
+    """Batches of augmented clips.
 
-    def __init__(self, corpus: Corpus, recipe: Recipe, num_samples: int) -> None:
-        """
-        Raises:
-            InputError: The recipe draws from nothing that is there.
-        """
-        self._corpus, self._recipe, self._num_samples = corpus, recipe, num_samples
+    Args:
+        corpus: The sound.
+        recipe: How to draw from it.
+        num_samples: Length of a clip.
+        share: Which of the clips of a batch: `slice(1, None, 2)` for the second of two processes.
+
+    Raises:
+        InputError: The recipe draws from nothing that is there.
+    """
+
+    def __init__(self, corpus: Corpus, recipe: Recipe, num_samples: int, share: slice = slice(None)) -> None:
+        self._corpus, self._recipe, self._num_samples, self._share = corpus, recipe, num_samples, share
         weights = np.array([each.length for each in corpus.training], np.float64)
         if recipe.sources:
             names = [_source(each, recipe) for each in corpus.training]
-            for name, share in recipe.sources.items():
+            for name, part in recipe.sources.items():
                 mine = np.array([each == name for each in names])
                 if not mine.any():
                     raise InputError(f"the recipe draws from {name}, which is the first pattern that fits no recording")
-                weights[mine] *= share / weights[mine].sum()
+                weights[mine] *= part / weights[mine].sum()
             weights[[each is None for each in names]] = 0
         self._cumulative = np.cumsum(weights / weights.sum())
 
@@ -54,8 +60,8 @@ class Clips:
 
     def batch(self, step: int) -> Rows:
         """The clips of a step, float32 `(B, N, channels)`."""
-        random = np.random.default_rng((self._recipe.seed, step))
-        return np.stack([self._clip(random) for _ in range(self._recipe.batch)])
+        numbers = range(self._recipe.batch)[self._share]
+        return np.stack([self._clip(np.random.default_rng((self._recipe.seed, step, number))) for number in numbers])
 
     def _clip(self, random: np.random.Generator) -> Rows:
         how = self._recipe.augmentation

@@ -23,6 +23,7 @@ from .clips import Clips
 from .corpus import Corpus
 from .initial import initial
 from .losses import Spectra
+from .peers import Peers
 from .recipe import Recipe, read_recipe, write_recipe
 from .trainer import Trainer
 
@@ -62,8 +63,12 @@ class Run:
             )
         self.network = checkpoint.network()
         self.folder, self._recipe, self._device = folder, recipe, torch.device(device)
+        self._peers = Peers(self._device)
+        if recipe.batch % self._peers.count:
+            raise InputError(f"expected a batch that {self._peers.count} processes can share, got {recipe.batch} clips")
         unit = math.lcm(spec.frame_multiple, *spec.strides) * spec.hop_length
-        self._clips = Clips(corpus, recipe, max(1, round(recipe.seconds * spec.sample_rate / unit)) * unit)
+        length = max(1, round(recipe.seconds * spec.sample_rate / unit)) * unit
+        self._clips = Clips(corpus, recipe, length, self._peers.share)
         self._held_out = torch.from_numpy(held_out(corpus, recipe.validate_clips, unit)).to(self._device)
         self._spectra = Spectra(spec.sample_rate, self._device)
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,14 +76,15 @@ class Run:
         if going_on and read_recipe(folder / RECIPE) != recipe:
             raise InputError(f"{folder} holds a run of another recipe; name another folder")
         if start is None:
-            start = initial(self.network, torch.from_numpy(self._clips.batch(0)), recipe.seed)
-        self.trainer = Trainer(self.network, spec.sample_rate, dict(start), recipe, self._device)
+            clips = Clips(corpus, recipe, length)  # all of them, in every process
+            start = initial(self.network, torch.from_numpy(clips.batch(0)), recipe.seed)
+        self.trainer = Trainer(self.network, spec.sample_rate, dict(start), recipe, self._device, self._peers)
         self.best = float("inf")
         if going_on:
             state = load((folder / STATE).read_bytes())
             self.best = float(state.pop("best"))
             self.trainer.restore(state)
-        else:
+        elif not self._peers.rank:
             write_recipe(recipe, folder / RECIPE)
 
     def train(self, report: Callable[[dict[str, float]], None], until: int | None = None) -> None:
@@ -100,9 +106,10 @@ class Run:
                 per_second = len(sums["gradient"]) / (time.monotonic() - began)
                 facts = {"step": float(self.trainer.step), "steps_per_second": per_second}
                 facts |= {name: float(np.mean(values)) for name, values in sums.items()}
-                facts |= self.scores()
-                self._save(facts)
-                report(facts)
+                if not self._peers.rank:
+                    facts |= self.scores()
+                    self._save(facts)
+                    report(facts)
                 sums, began = {}, time.monotonic()
 
     @torch.no_grad()

@@ -16,6 +16,7 @@ from ..engines.torch import apply
 from ..engines.torch_quantizers import codebooks, quantize
 from . import losses
 from .discriminators import adversarial_loss, discriminators, feature_loss, own_loss
+from .peers import Peers
 from .recipe import Recipe, Stage
 
 _RESOLUTIONS = 2  # of the mel loss in one step, drawn from all
@@ -34,10 +35,16 @@ class Trainer:
     """
 
     def __init__(
-        self, network: graph.Network, sample_rate: int, tensors: dict[str, Tensor], recipe: Recipe, device: torch.device
+        self,
+        network: graph.Network,
+        sample_rate: int,
+        tensors: dict[str, Tensor],
+        recipe: Recipe,
+        device: torch.device,
+        peers: Peers,
     ) -> None:
         self.step = 0
-        self._network, self._recipe, self._device = network, recipe, device
+        self._network, self._recipe, self._device, self._peers = network, recipe, device, peers
         self.tensors = {name: value.to(device).clone().requires_grad_() for name, value in tensors.items()}
         self.averaged = {name: value.detach().clone() for name, value in self.tensors.items()}
         self._spectra = losses.Spectra(sample_rate, device)
@@ -58,8 +65,8 @@ class Trainer:
         self._decode = run(partial(apply, network.decoder, noise=True))
 
     def advance(self, clips: Tensor) -> dict[str, float]:
-        """One step on clips `(B, N, channels)`; gives the losses by their names in a stage."""
-        random = np.random.default_rng((self._recipe.seed, self.step, 1))
+        """One step on clips `(B, N, channels)`, this process's share; gives the losses by their names in a stage."""
+        random = np.random.default_rng((self._recipe.seed, self.step))  # the same in all processes
         torch.manual_seed(int(random.integers(1 << 62)))
         stage, progress = self._recipe.at(self.step)
         rate = stage.end_rate + (stage.rate - stage.end_rate) * (1 + np.cos(np.pi * progress)) / 2
@@ -76,6 +83,7 @@ class Trainer:
         self._optimizer.zero_grad()
         loss.backward()
         trained = [value for value in self.tensors.values() if value.grad is not None]
+        self._peers.average([value.grad for value in trained if value.grad is not None])
         norm = torch.nn.utils.clip_grad_norm_(trained, self._recipe.clip_gradients)
         if torch.isfinite(norm):  # a step that is not is left out
             self._optimizer.step()
@@ -91,22 +99,18 @@ class Trainer:
         quantizer = self._network.quantizer
         with self._half(), torch.set_grad_enabled(not stage.freeze_encoder):
             latent = self._encode(self.tensors, clips)
+        available, share = quantizer.num_codebooks, self._peers.share
+        numbers = random.choice(self._recipe.num_codebooks or (available,), self._recipe.batch)[share]
+        around = random.random(self._recipe.batch)[share] < stage.bypass
+        in_use = torch.from_numpy(np.arange(available) < numbers[:, None]).to(self._device)
         with torch.set_grad_enabled(not stage.freeze_encoder):
             latent = latent.float()
-            quantized = quantize(quantizer, self.tensors, latent, self._in_use(len(clips), random))
-        rows = quantized.rows
-        if stage.bypass:
-            around = torch.from_numpy(random.random((len(clips), 1, 1)) < stage.bypass).to(self._device)
-            rows = torch.where(around, latent, rows)
+            quantized = quantize(quantizer, self.tensors, latent, in_use)
+        rows = torch.where(torch.from_numpy(around[:, None, None]).to(self._device), latent, quantized.rows)
         with self._half():
             made = self._decode(self.tensors, rows)[:, : clips.shape[1]]
         inputs = None if stage.freeze_encoder else list(zip(quantized.codes, quantized.inputs, strict=True))
-        return made, inputs, quantized.distance
-
-    def _in_use(self, count: int, random: np.random.Generator) -> Tensor:
-        available = self._network.quantizer.num_codebooks
-        chosen = random.choice(self._recipe.num_codebooks or (available,), count)
-        return torch.from_numpy(np.arange(available) < chosen[:, None]).to(self._device)
+        return made, inputs, (quantized.distance / in_use.sum(1)).mean()
 
     def _similarity(
         self, sound: Tensor, target: Tensor, stage: Stage, random: np.random.Generator
@@ -130,6 +134,7 @@ class Trainer:
             loss = own_loss(*verdicts.chunk(2))
         self._opponent.zero_grad()
         loss.backward()
+        self._peers.average([value.grad for value in judge.parameters() if value.grad is not None])
         self._opponent.step()
         judge.requires_grad_(False)
         with self._half():
@@ -144,16 +149,23 @@ class Trainer:
 
     def _count(self, inputs: list[tuple[Tensor, Tensor]]) -> None:
         """Counts who is used, and now and then puts what was asked for in place of entries that are not."""
-        now = (self.step + 1) % self._recipe.revive_every == 0
-        for (name, usage), (codes, wanted) in zip(self._usage.items(), inputs, strict=True):
-            usage.mul_(_USAGE_KEPT).add_(torch.bincount(codes.flatten(), minlength=len(usage)), alpha=1 - _USAGE_KEPT)
-            dead = (usage < _DEAD * usage.mean()).nonzero().flatten() if now else usage.new_zeros(0)
-            if len(dead):
-                asked = wanted.flatten(0, 1)
-                fresh = asked[torch.randint(len(asked), (len(dead),), device=asked.device)]
-                self.tensors[name].data[dead] = fresh
-                self.averaged[name][dead] = fresh
-                usage[dead] = usage.mean()
+        counts = [
+            torch.bincount(codes.flatten(), minlength=self._network.quantizer.codebook_size).float()
+            for codes, _ in inputs
+        ]
+        self._peers.average(counts)
+        for usage, count in zip(self._usage.values(), counts, strict=True):
+            usage.lerp_(count, 1 - _USAGE_KEPT)
+        if (self.step + 1) % self._recipe.revive_every:
+            return
+        for (name, usage), (_, wanted) in zip(self._usage.items(), inputs, strict=True):
+            dead = (usage < _DEAD * usage.mean()).nonzero().flatten()
+            asked = wanted.flatten(0, 1)
+            fresh = asked[torch.randint(len(asked), (len(dead),), device=asked.device)]
+            self._peers.agree([fresh])
+            self.tensors[name].data[dead] = fresh
+            self.averaged[name][dead] = fresh
+            usage[dead] = usage.mean()
 
     # ---- what a checkpoint holds
 
