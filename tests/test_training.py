@@ -244,6 +244,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, s
     assert whole == cut
 
 
+@pytest.mark.slow
 def test_two_processes_come_to_what_one_comes_to(tmp_path: Path, sound: Path, torch: Any) -> None:
     from safetensors.torch import load
 
@@ -320,6 +321,7 @@ def test_training_begins_with_published_weights(tmp_path: Path, sound: Path) -> 
     assert ready.scores()["mel_12"] < 0.5 * random.scores()["mel_12"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(exact.SMALL))
 def test_every_family_can_be_trained(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from wavcodes import registry

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..audio import mel_filters
 
-_LEAST = 1e-4  # of a mel band's magnitude, where full scale is about 100: what is fainter is silence
+_FLOOR = 0.02  # added to the magnitude of mel bands, 75 dB below full scale: otherwise silence has the steepest gradients
 _POWER = 0.3  # compresses magnitudes as hearing does
 _BANDS = {128: 12, 256: 24, 512: 48, 1024: 80, 2048: 80}  # mel bands for each size of window
 _PHASED = 512  # the window of complex spectra
@@ -58,7 +58,7 @@ class Spectra:
         return (intensity * structure).mean()
 
     def _mel(self, sound: Tensor, size: int) -> Tensor:
-        return (magnitude(spectrum(sound, self._windows[size])) @ self._bands[size]).clamp_min(_LEAST).log10()
+        return (magnitude(spectrum(sound, self._windows[size])) @ self._bands[size] + _FLOOR).log10()
 
 
 def spectrum(sound: Tensor, window: Tensor) -> Tensor:
