@@ -217,6 +217,7 @@ def test_losses_are_zero_for_the_same_and_grow_with_noise(torch: Any) -> None:
 # ---- runs
 
 
+@pytest.mark.slow
 def test_the_loss_falls_and_the_codes_are_used(tmp_path: Path, sound: Path) -> None:
     path = recipe(tmp_path, steps=60, every=20, waveform=0)
     assert command("run", path, sound, "-o", tmp_path / "run", "--threads", "1") == 0
@@ -228,6 +229,7 @@ def test_the_loss_falls_and_the_codes_are_used(tmp_path: Path, sound: Path) -> N
     assert last["step"] == 62
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path: Path, sound: Path) -> None:
     path = recipe(tmp_path)
     assert command("run", path, sound, "-o", tmp_path / "whole") == 0
