@@ -9,7 +9,9 @@ from torch import Tensor
 
 from ..audio import mel_filters
 
-_FLOOR = 0.02  # added to the magnitude of mel bands, 75 dB below full scale: otherwise silence has the steepest gradients
+_FLOOR = (
+    0.02  # added to the magnitude of mel bands, 75 dB below full scale: otherwise silence has the steepest gradients
+)
 _POWER = 0.3  # compresses magnitudes as hearing does
 _BANDS = {128: 12, 256: 24, 512: 48, 1024: 80, 2048: 80}  # mel bands for each size of window
 _PHASED = 512  # the window of complex spectra
