@@ -433,7 +433,7 @@ class TestProcess:
             assert Path("b.ecdc").read_bytes() == b"an older output"
 
 
-@pytest.mark.parametrize("target", ["nac", "ecdc", "lyra"])
+@pytest.mark.parametrize("target", ["nac", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ecdc", "lyra"))])
 def test_memory_does_not_grow_with_the_length(target: str) -> None:
     codec = "lyra_v2" if target == "lyra" else "encodec_24khz"
 

@@ -172,6 +172,7 @@ def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("eval_extra")
 class TestCommand:
+    @pytest.mark.slow
     def test_a_table_numbers_and_a_picture(self, clips: Path, capfd: pytest.CaptureFixture[str]) -> None:
         codecs = ["--codecs", f"{OURS}@1.5,6", "opus"]
         assert run("eval", "clips", *codecs, "--json", "e.json", "--plot", "e.svg") == 0

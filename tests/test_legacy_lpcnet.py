@@ -188,6 +188,7 @@ class TestProgram:
         assert text in capfd.readouterr().err
         assert names(folder) == before
 
+    @pytest.mark.slow
     def test_what_hangs_is_ended_with_all_that_it_started(self, folder: Path, demo: Path) -> None:
         stand_in(demo, "if os.fork():\n    time.sleep(60)\ntime.sleep(2)\nopen('late', 'w')")
         assert run("compress", "a.wav", "b.lpcnet", "--timeout", "0.4", "-qq") == 70

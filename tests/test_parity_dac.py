@@ -12,7 +12,7 @@ from parity import Pair
 
 
 # The others have the network of one of these, with other numbers of books.
-@pytest.fixture(scope="module", params=["dac_16khz", pytest.param("dac_44khz_16kbps", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["dac_16khz", "dac_44khz_16kbps"])
 def pair(request: pytest.FixtureRequest, random_pair: Callable[[str, int], Pair]) -> Pair:
     return random_pair(request.param, 1)
 
@@ -24,6 +24,7 @@ def test_ten_seconds(name: str, random_pair: Callable[[str, int], Pair]) -> None
     assert pair.compare(peers.sound(101, 10 * pair.spec.sample_rate)[np.newaxis]).hold().share >= 0.999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part", ["one sample", "one less than a frame", "a frame", "one more", "a quarter of a second"]
 )

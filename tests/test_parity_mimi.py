@@ -19,6 +19,8 @@ from wavcodes.weights import check
 
 FRAME = 1920
 
+pytestmark = pytest.mark.slow  # upstream's model takes long to be made
+
 
 def sound(seed: int, num_samples: int) -> NDArray[np.float32]:
     """(1, N)."""
@@ -35,7 +37,6 @@ def in_transformers(pair: Pair, peer: Callable[..., Any]) -> Any:
     return peer("transformers", lambda: peers_mimi.in_transformers(pair.theirs))
 
 
-@pytest.mark.slow
 def test_graphs_in_float64(pair: Pair) -> None:
     audio = sound(5, 7 * FRAME + 700)
     latent, codes = pair.encoding(audio)
@@ -55,7 +56,6 @@ def test_short_signals(num_samples: int, pair: Pair) -> None:
     assert len(pair.compare(sound(num_samples, num_samples)).hold().margins) <= 1
 
 
-@pytest.mark.slow
 def test_twelve_seconds(pair: Pair) -> None:
     # Longer than the 10 seconds that a row of the transformers sees.
     found = pair.compare(sound(101, 288_000)).hold()
@@ -95,7 +95,6 @@ def test_streams_of_frames_give_what_moshi_streams(pair: Pair) -> None:
     assert deviation(np.concatenate(ours_heard, axis=1), np.concatenate(heard, axis=1)) <= CLOSE
 
 
-@pytest.mark.slow
 def test_streams_of_moshi_forget_a_row_after_ten_seconds(pair: Pair) -> None:
     """A known deviation: what moshi streams is no longer what it gives for a whole signal, and ours is the latter."""
     import torch

@@ -45,6 +45,7 @@ def test_every_format_is_fuzzed() -> None:
     assert {path.parent.name for path in CORPUS} <= set(MAKERS)
 
 
+@pytest.mark.slow
 @linux
 def test_a_short_run(tmp_path: Path) -> None:
     done = python(HERE / "mutate.py", "--count", "200", "--jobs", "2", "--faults", tmp_path)
