@@ -168,7 +168,7 @@ NOTES = """\
   there is only a quantizer, the latent is the one that it makes of codes.
 - **lengths**: our codes have upstream's frames and segments, and our sound has exactly as many samples as the signal.
   Upstream's need not: DAC at 16 and 24 kHz gives 8 samples too few, where ours are silent; others fill up the frame.
-- **agrees**: all of that, and at least {least:.1%} of the codes are equal.
+- **agrees**: all of that, and at least {least:.1%} are equal, of the codes of all its signals together.
 
 EnCodec and DAC in `transformers` are not the originals. `tests/test_models.py` compares the same graphs, with fewer
 channels, with Meta's `encodec` and Descript's `descript-audio-codec`; `tests/test_parity_mimi.py` compares Mimi with

@@ -38,8 +38,6 @@ class Browser:
             ["sh", "-c", 'exec "$0" "$@" 3<to 4>back', program, *flags],
             cwd=folder,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
         )
         self._to = os.open(folder / "to", os.O_WRONLY)
         self._back = os.open(folder / "back", os.O_RDONLY)

@@ -99,6 +99,14 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield tab
 
 
+@pytest.fixture(scope="session")
+def pyav() -> Any:
+    """The module `av`."""
+    if importlib.util.find_spec("av") is None:
+        _missing("ffmpeg", "PyAV is not installed (pip install 'wavcodes[ffmpeg]')")
+    return importlib.import_module("av")
+
+
 @pytest.fixture(params=["pyav", "program"])
 def ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Runs a test with FFmpeg through PyAV, and again with the program `ffmpeg`."""
@@ -108,8 +116,8 @@ def ffmpeg(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
         if shutil.which("ffmpeg") is None:
             _missing("ffmpeg", "the program ffmpeg is not installed (Debian: ffmpeg)")
         monkeypatch.setattr(ffmpeg, "_pyav", lambda: None)
-    elif importlib.util.find_spec("av") is None:
-        _missing("ffmpeg", "PyAV is not installed (pip install 'wavcodes[ffmpeg]')")
+    else:
+        request.getfixturevalue("pyav")
     return str(request.param)
 
 

@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,14 +104,13 @@ def test_bits_of_lpcnet(codec2: None) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".opus", ".mp3"])
-def test_bytes_of_packets_are_those_that_ffmpeg_finds(suffix: str, tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
+def test_bytes_of_packets_are_those_that_ffmpeg_finds(suffix: str, tmp_path: Path, pyav: Any) -> None:
     path = tmp_path / f"a{suffix}"
     with open(path, "w+b") as file:
         with AudioWriter(file, suffix, 48_000, 1) as writer:
             writer.write(speech(3, 48_000))
         found = lossy._opus_bytes(file) if suffix == ".opus" else lossy._mp3_bytes(file)
-    with av.open(str(path)) as container:
+    with pyav.open(str(path)) as container:
         assert found == sum(packet.size for packet in container.demux(audio=0))
 
 

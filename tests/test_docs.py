@@ -14,7 +14,7 @@ import pytest
 
 import wavcodes
 from wavcodes import errors, registry
-from wavcodes.cli import arguments
+from wavcodes.cli import arguments, train
 from wavcodes.cli.report import size
 from wavcodes.containers import FORMATS
 from wavcodes.engines.native import Engine
@@ -23,8 +23,9 @@ from wavcodes.graph import tensor_shapes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-PYTHON_PAGE, CLI_PAGE, EVAL_PAGE, FORMATS_PAGE, PARITY_PAGE, BENCHMARKS_PAGE = (
-    (ROOT / "docs" / f"{name}.md").read_text() for name in ("python", "cli", "eval", "formats", "parity", "benchmarks")
+PYTHON_PAGE, CLI_PAGE, EVAL_PAGE, FORMATS_PAGE, PARITY_PAGE, BENCHMARKS_PAGE, TRAINING_PAGE = (
+    (ROOT / "docs" / f"{name}.md").read_text()
+    for name in ("python", "cli", "eval", "formats", "parity", "benchmarks", "training")
 )
 DOCUMENTS = sorted(
     path
@@ -109,13 +110,13 @@ def test_examples_run(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- commands
 
 
-def commands(text: str) -> Iterator[list[str]]:
-    """Every command `wavcodes` in a shell block."""
+def commands(text: str, program: str = "wavcodes") -> Iterator[list[str]]:
+    """Every command of a program in a shell block."""
     for source, _ in blocks("sh", text):
         for line in source.splitlines():
             for part in line.split("|"):
                 words = shlex.split(part, comments=True)
-                if words[:1] == ["wavcodes"]:
+                if words[:1] == [program]:
                     yield words[1:]
 
 
@@ -127,6 +128,11 @@ def test_commands_parse(command: list[str]) -> None:
             assert codec in registry.list_codecs()
     if getattr(parsed, "bandwidth", None) is not None and parsed.command == "encode":
         assert parsed.bandwidth in registry.spec(parsed.codec or registry.DEFAULT_CODEC).bandwidths
+
+
+def test_commands_of_training_parse() -> None:
+    found = [train.parser().parse_args(command) for command in commands(TRAINING_PAGE, "wavcodes-train")]
+    assert [each.command for each in found] == ["prepare", "run", "export"]
 
 
 def test_every_command_is_in_the_readme() -> None:

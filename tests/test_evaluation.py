@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +16,7 @@ from judge_case import speech
 
 import wavcodes
 from wavcodes.errors import InputError, UnsupportedError
-from wavcodes.judge import evaluation, metrics, picture
+from wavcodes.judge import contenders, evaluation, metrics, picture
 from wavcodes.judge.contenders import Coded
 from wavcodes.judge.evaluation import METRICS, Failure, Measurement, evaluate, interval, summarise, table
 
@@ -207,17 +206,37 @@ class TestCommand:
             ("clips/d.wav", "opus 12 kbps"),
         ]
 
+    def test_what_is_no_sound_is_told(self, clips: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        assert run("eval", "clips/README.md", "--codecs", "opus") == 65
+        out, said = capfd.readouterr()
+        assert "README.md" in said
+        assert not out
+        assert names(clips) == {"clips"}
+
     def test_files_that_exist_stay(self, clips: Path) -> None:
         Path("e.json").write_text("mine")
         assert run("eval", "clips", "--codecs", "opus", "--json", "e.json", "-q") == 73
         assert Path("e.json").read_text() == "mine"
 
 
+@pytest.mark.parametrize("arguments", [["eval", "clips"], ["compare", "clips/a.wav"]], ids=lambda words: words[0])
+def test_a_missing_extra_is_told_before_any_codec_runs(
+    arguments: list[str], clips: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ran = []
+    monkeypatch.setattr(contenders._Lossy, "run", lambda *_: ran.append(1))
+    monkeypatch.setitem(sys.modules, "visqol", None)
+    metrics._visqol_api.cache_clear()
+    assert run(*arguments, "--codecs", "opus") == 65
+    assert "pip install 'wavcodes[eval]'" in capfd.readouterr().err
+    assert not ran
+    assert names(clips) == {"clips"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (["none", "--codecs", "opus"], 66, "no such file or folder"),
-        (["clips/README.md", "--codecs", "opus"], 65, "README.md"),
         ([".", "--codecs", "opus"], 66, "expected sound in ."),
         (["clips", "--codecs", "opsu"], 2, "opsu"),
         (["clips", "--codecs", "opus", "--plot", "e.pdf"], 2, ".svg, .png"),
@@ -247,7 +266,10 @@ def test_real_speech(shared: Path, request: pytest.FixtureRequest, tmp_path: Pat
     target = tmp_path / "e.json"
     assert run("eval", clip, "--codecs", *codecs, "--weights", weights, "--json", target) == 0
     found = {each["label"]: each for each in json.loads(target.read_text())["contenders"]}
-    mean: Callable[[str, str], float] = lambda label, key: found[label]["metrics"][key]["mean"]  # noqa: E731
+
+    def mean(label: str, key: str) -> float:
+        return found[label]["metrics"][key]["mean"]
+
     for less, more in (("lyra_v2 3.2 kbps", "lyra_v2 9.2 kbps"), ("opus 6 kbps", "opus 12 kbps")):
         for key in ("visqol", "stoi", "si_sdr"):
             assert mean(less, key) < mean(more, key)

@@ -196,5 +196,6 @@ class TestErrors:
 def test_a_missing_package_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     metrics._visqol_api.cache_clear()
-    with pytest.raises(UnsupportedError, match=rf"{package}.*wavcodes\[eval\]"):
-        measure(speech(1), speech(1), RATE)
+    for work in (lambda: measure(speech(1), speech(1), RATE), lambda: metrics.require("speech")):
+        with pytest.raises(UnsupportedError, match=rf"{package}.*wavcodes\[eval\]"):
+            work()

@@ -6,7 +6,7 @@ take is an error that names the function to call. Only this package knows soundf
 
 from .loudness import LoudnessMeter, loudness
 from .mel import mel, mel_filters
-from .reader import BLOCK_SAMPLES, AudioReader
+from .reader import BLOCK_SAMPLES, SOUND_SUFFIXES, AudioReader
 from .signals import (
     BLOCK_SECONDS,
     StreamResampler,
@@ -22,6 +22,7 @@ from .writer import SUFFIXES, AudioWriter, written_rate
 __all__ = [
     "BLOCK_SAMPLES",
     "BLOCK_SECONDS",
+    "SOUND_SUFFIXES",
     "SUFFIXES",
     "AudioReader",
     "AudioWriter",

@@ -17,6 +17,12 @@ from . import ffmpeg
 from .lengths import check_length
 from .signals import RATES, check_values
 
+SOUND_SUFFIXES = (
+    *(".aac", ".aif", ".aiff", ".au", ".caf", ".flac", ".m4a", ".mka", ".mkv"),
+    *(".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav", ".webm", ".wma"),
+)
+"""Of the files in a folder or an archive that are taken for sound."""
+
 BLOCK_SAMPLES = 1 << 16
 """Samples per channel that `AudioReader` reads at a time: 1.4 s at 48 kHz."""
 

@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from .. import __version__
 
@@ -44,20 +45,15 @@ class _Command(argparse.ArgumentParser):
         return found, rest
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser; the chosen command is in `command`."""
-    top = argparse.ArgumentParser(
-        prog="wavcodes",
-        description="Turns sound into the codes of neural audio codecs, and back.",
-        epilog=_EXIT_CODES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    top.add_argument("--version", action="version", version=f"wavcodes {__version__}")
-    top.set_defaults(default_codec=None)  # what the suffix and variables of compress and decompress mean
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Command)
+Commands: TypeAlias = "argparse._SubParsersAction[_Command]"
 
-    encode = _command(
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of `wavcodes`."""
+    top, commands = program("wavcodes", "Turns sound into the codes of neural audio codecs, and back.")
+    top.set_defaults(default_codec=None)  # what the suffix and variables of compress and decompress mean
+
+    encode = subcommand(
         commands, "encode", "audio files to files of codes (.nac)", "The suffix of a named output chooses the codec."
     )
     _add_files(
@@ -73,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
     _add_lm(encode)
     _add_work(encode)
 
-    decode = _command(commands, "decode", "files of codes to audio files (.wav)")
+    decode = subcommand(commands, "decode", "files of codes to audio files (.wav)")
     _add_files(
         decode,
         "files of codes, or - for standard input",
@@ -87,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     _add_lm_weights(decode)
     _add_work(decode)
 
-    compress = _command(
+    compress = subcommand(
         commands,
         "compress",
         "one audio file to a file whose name chooses the codec",
@@ -104,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     compress.set_defaults(num_codebooks=None)
     _add_lm(compress)
 
-    decompress = _command(
+    decompress = subcommand(
         commands,
         "decompress",
         "one compressed file to an audio file",
@@ -116,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
     decompress.set_defaults(salvage=False)
     _add_lm_weights(decompress)
 
-    convert = _command(commands, "convert", "files of codes to another container, or to fewer codebooks")
+    convert = subcommand(commands, "convert", "files of codes to another container, or to fewer codebooks")
     _add_files(
         convert,
         "files of codes, or - for standard input",
@@ -131,15 +127,15 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_lm_weights(convert)
 
-    info = _command(commands, "info", "what the header of files of codes says")
-    test = _command(commands, "test", "read files of codes whole, with every check that they offer")
+    info = subcommand(commands, "info", "what the header of files of codes says")
+    test = subcommand(commands, "test", "read files of codes whole, with every check that they offer")
     for command in (info, test):
         command.add_argument("inputs", nargs="+", metavar="FILE", help="files of codes, or - for standard input")
         command.add_argument("--codec", metavar="NAME", help="codec of files that do not state theirs")
         command.add_argument("--bandwidth", type=kbps, metavar="KBPS", help="of Lyra's packets, whose size may be open")
     _add_lm_weights(test)
 
-    evaluate = _command(
+    evaluate = subcommand(
         commands,
         "eval",
         "codecs over clips, measured: a table on standard output",
@@ -151,9 +147,8 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", dest="json_file", metavar="FILE", help="every measurement, the means and failures")
     evaluate.add_argument("--plot", metavar="FILE", help="the metrics over the real bit rate, .svg or .png")
     evaluate.add_argument("-f", "--force", action="store_true", help="replace existing files")
-    evaluate.set_defaults(json=False)
 
-    compare = _command(
+    compare = subcommand(
         commands,
         "compare",
         "what codecs make of one clip, as a page of HTML to hear and see it",
@@ -166,23 +161,39 @@ def parser() -> argparse.ArgumentParser:
     _add_stretch(compare)
     compare.set_defaults(output_dir=None)
 
-    _command(commands, "codecs", "table of the codecs")
+    subcommand(commands, "codecs", "table of the codecs")
 
-    download = _command(commands, "download", "fetch and verify weights")
+    download = subcommand(commands, "download", "fetch and verify weights")
     download.add_argument("names", nargs="*", metavar="NAME", help="codecs, see wavcodes codecs")
     download.add_argument("--all", action="store_true", help="all codecs")
     return top
 
 
-def _command(
-    commands: "argparse._SubParsersAction[_Command]", name: str, text: str, more: str = "", records: bool = True
+def program(name: str, description: str) -> tuple[argparse.ArgumentParser, Commands]:
+    """The parser of a program of this package, and what its commands are added to; the chosen one is in `command`."""
+    top = argparse.ArgumentParser(
+        prog=name,
+        description=description,
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"{name} {__version__}")
+    return top, top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Command)
+
+
+def subcommand(
+    commands: Commands, name: str, text: str, more: str = "", records: bool = True
 ) -> argparse.ArgumentParser:
+    """A command of a program, with the options that all have, but `--json` only with `records`."""
     description = f"{text[0].upper()}{text[1:]}. {more}".rstrip()
     command = commands.add_parser(name, help=text, description=description, allow_abbrev=False)
     command.add_argument("-q", "--quiet", action="count", default=0, help="no messages but errors; -qq: nothing at all")
     command.add_argument("-v", "--verbose", action="store_true", help="details, and tracebacks of errors")
     if records:
         command.add_argument("--json", action="store_true", help="one JSON object per input on standard output")
+    else:
+        command.set_defaults(json=False)
     return command
 
 

@@ -35,6 +35,7 @@ def _compare(job: Job, arguments: Namespace, report: Report) -> None:
         chosen = contenders.parse(" ".join(arguments.codecs), dict(arguments.weights))
     except InputError as error:
         raise CommandError(str(error)) from error
+    metrics.require(arguments.mode)
     audio, rate = _clip(job, 1 + len(chosen), arguments, report)
     seconds = audio.shape[1] / rate
     results = []

@@ -7,8 +7,10 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..audio import SOUND_SUFFIXES
 from ..errors import InputError
 from ..files import atomic_output, write_all
+from ..judge import metrics
 from ..judge.contenders import parse
 from ..judge.evaluation import Failure, Measurement, evaluate, record, summarise, table
 from ..judge.picture import SUFFIXES, draw
@@ -16,8 +18,6 @@ from . import exits, jobs
 from .exits import CommandError
 from .jobs import STREAM, Job
 from .report import SCHEMA, Report
-
-_SOUND = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aiff", ".aif", ".m4a", ".mka")
 
 
 def run(arguments: Namespace, report: Report) -> int:
@@ -32,6 +32,7 @@ def run(arguments: Namespace, report: Report) -> int:
         contenders = parse(" ".join(arguments.codecs), dict(arguments.weights))
     except InputError as error:
         raise CommandError(str(error)) from error
+    metrics.require(arguments.mode)
     measurements: list[Measurement] = []
     failures: list[Failure] = []
     with report.progress("measurements", None) as progress:
@@ -66,9 +67,9 @@ def _clips(names: Sequence[str]) -> Iterator[Path]:
                 raise CommandError(f"cannot read {name}: no such file or folder; check the path", exits.NO_INPUT)
             yield path
             continue
-        found = sorted(each for each in path.iterdir() if each.suffix.lower() in _SOUND)
+        found = sorted(each for each in path.iterdir() if each.suffix.lower() in SOUND_SUFFIXES)
         if not found:
-            raise CommandError(f"expected sound in {name} ({', '.join(_SOUND)}), got none", exits.NO_INPUT)
+            raise CommandError(f"expected sound in {name} ({', '.join(SOUND_SUFFIXES)}), got none", exits.NO_INPUT)
         yield from found
 
 

@@ -2,8 +2,8 @@
 
 import signal
 import threading
-from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,24 +26,49 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: see `wavcodes --help`.
     """
+    return guarded(arguments.parser, _run, argv, "no unfinished file is left")
+
+
+def guarded(
+    parser: Callable[[], ArgumentParser],
+    work: Callable[[Namespace, Report], int],
+    argv: Sequence[str] | None,
+    left: str,
+) -> int:
+    """Runs a program, whatever happens.
+
+    Args:
+        parser: Makes its parser; see `arguments.program`.
+        work: What it does; gives the exit code.
+        argv: Arguments without the name of the program; those of the process if None.
+        left: What an interruption leaves, for people.
+
+    Returns:
+        The exit code.
+    """
     streams.reserve()
-    return streams.finish(_main(argv))
+    return streams.finish(_guarded(parser, work, argv, left))
 
 
-def _main(argv: Sequence[str] | None) -> int:
+def _guarded(
+    parser: Callable[[], ArgumentParser],
+    work: Callable[[Namespace, Report], int],
+    argv: Sequence[str] | None,
+    left: str,
+) -> int:
     try:
-        parsed = arguments.parser().parse_args(argv)
+        parsed = parser().parse_args(argv)
     except SystemExit as end:  # argparse has printed help or what is wrong
         return end.code if isinstance(end.code, int) else exits.USAGE
     report = Report(parsed.command, parsed.quiet, parsed.verbose, parsed.json)
     try:
         with _termination_raises():
-            return _run(parsed, report)
+            return work(parsed, report)
     except KeyboardInterrupt:
-        report.error("interrupted; no unfinished file is left")
+        report.error(f"interrupted; {left}")
         return exits.INTERRUPTED
     except _Terminated:
-        report.error("terminated; no unfinished file is left")
+        report.error(f"terminated; {left}")
         return exits.TERMINATED
     except (CodecError, OSError, MemoryError) as error:
         code = exits.exit_code(error)

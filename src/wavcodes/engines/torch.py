@@ -3,14 +3,15 @@
 It shares nothing with the native engine but the graph. Signals are rows `(B, T, C)`; tensors go by the graph's names.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from functools import singledispatch
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .. import graph
+from ..errors import UnsupportedError
 
 Tensors = Mapping[str, Tensor]
 
@@ -29,26 +30,19 @@ def apply(layers: tuple[graph.Layer, ...], tensors: Tensors, rows: Tensor, noise
         elif isinstance(layer, graph.Sum):
             rows = torch.stack([apply(branch, tensors, rows, noise) for branch in layer.branches]).sum(0)
         else:
-            rows = _RULES[type(layer)](layer, tensors, rows)
+            rows = _rows(layer, tensors, rows)
     return rows
 
 
-Rule = Callable[[Any, Tensors, Tensor], Tensor]
-_RULES: dict[type, Rule] = {}  # a plain table, which PyTorch's compiler sees through
-
-
-def _rule(kind: type) -> Callable[[Rule], Rule]:
-    def register(rule: Rule) -> Rule:
-        _RULES[kind] = rule
-        return rule
-
-    return register
+@singledispatch
+def _rows(layer: graph.Layer, tensors: Tensors, x: Tensor) -> Tensor:
+    raise UnsupportedError(f"PyTorch's engine has no layer {type(layer).__name__}")
 
 
 # ---- convolutions
 
 
-@_rule(graph.Conv1d)
+@_rows.register
 def _(layer: graph.Conv1d, tensors: Tensors, x: Tensor) -> Tensor:
     weight, bias = tensors[f"{layer.name}.weight"], tensors.get(f"{layer.name}.bias")
     x = _padded(layer, x)
@@ -77,7 +71,7 @@ def _padded(layer: graph.Conv1d, x: Tensor) -> Tensor:
     return x[:, : x.shape[1] - short]
 
 
-@_rule(graph.ConvTranspose1d)
+@_rows.register
 def _(layer: graph.ConvTranspose1d, tensors: Tensors, x: Tensor) -> Tensor:
     weight, bias = tensors[f"{layer.name}.weight"], tensors.get(f"{layer.name}.bias")
     batch, length, _ = x.shape
@@ -105,38 +99,38 @@ def _noisy(layer: graph.Noise, tensors: Tensors, x: Tensor) -> Tensor:
 # ---- one row at a time
 
 
-@_rule(graph.Elu)
+@_rows.register
 def _(layer: graph.Elu, tensors: Tensors, x: Tensor) -> Tensor:
     return F.elu(x)
 
 
-@_rule(graph.LeakyRelu)
+@_rows.register
 def _(layer: graph.LeakyRelu, tensors: Tensors, x: Tensor) -> Tensor:
     return F.leaky_relu(x, layer.slope)
 
 
-@_rule(graph.Gelu)
+@_rows.register
 def _(layer: graph.Gelu, tensors: Tensors, x: Tensor) -> Tensor:
     return F.gelu(x)
 
 
-@_rule(graph.Tanh)
+@_rows.register
 def _(layer: graph.Tanh, tensors: Tensors, x: Tensor) -> Tensor:
     return x.tanh()
 
 
-@_rule(graph.Snake)
+@_rows.register
 def _(layer: graph.Snake, tensors: Tensors, x: Tensor) -> Tensor:
     alpha = tensors[f"{layer.name}.alpha"]
     return x + (alpha * x).sin().square() / (alpha + 1e-9)
 
 
-@_rule(graph.LayerNorm)
+@_rows.register
 def _(layer: graph.LayerNorm, tensors: Tensors, x: Tensor) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], *_weight_and_bias(layer.name, tensors), layer.eps)
 
 
-@_rule(graph.GroupNorm)
+@_rows.register
 def _(layer: graph.GroupNorm, tensors: Tensors, x: Tensor) -> Tensor:
     return F.group_norm(x.mT, 1, *_weight_and_bias(layer.name, tensors), layer.eps).mT
 
@@ -148,7 +142,7 @@ def _weight_and_bias(name: str, tensors: Tensors) -> tuple[Tensor, Tensor]:
 # ---- over time
 
 
-@_rule(graph.Lstm)
+@_rows.register
 def _(layer: graph.Lstm, tensors: Tensors, x: Tensor) -> Tensor:
     kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     weights = [tensors[f"{layer.name}.{kind}_l{i}"] for i in range(layer.layers) for kind in kinds]
@@ -157,9 +151,8 @@ def _(layer: graph.Lstm, tensors: Tensors, x: Tensor) -> Tensor:
     return x + y
 
 
-@_rule(graph.LocalAttention)
+@_rows.register
 def _(layer: graph.LocalAttention, tensors: Tensors, x: Tensor) -> Tensor:
-    length = x.shape[1]
     y = F.layer_norm(x, x.shape[-1:], *_weight_and_bias(f"{layer.name}.norm", tensors), 1e-5)
     pieces = []
     for window in y.split(layer.window, 1):  # the last one may be shorter, and knows nothing of what is not there
@@ -167,10 +160,10 @@ def _(layer: graph.LocalAttention, tensors: Tensors, x: Tensor) -> Tensor:
         positions = torch.arange(window.shape[1], device=x.device)
         attended = F.scaled_dot_product_attention(_turned(q, positions), _turned(k, positions), v)
         pieces.append(attended.transpose(1, 2).flatten(2))
-    return x + F.linear(torch.cat(pieces, 1)[:, :length], tensors[f"{layer.name}.to_out.weight"])
+    return x + F.linear(torch.cat(pieces, 1), tensors[f"{layer.name}.to_out.weight"])
 
 
-@_rule(graph.TransformerLayer)
+@_rows.register
 def _(layer: graph.TransformerLayer, tensors: Tensors, x: Tensor) -> Tensor:
     def named(name: str) -> Tensor:
         return tensors[f"{layer.name}.{name}"]
@@ -204,16 +197,16 @@ def _turned(x: Tensor, positions: Tensor) -> Tensor:
 # ---- length
 
 
-@_rule(graph.PadEnd)
+@_rows.register
 def _(layer: graph.PadEnd, tensors: Tensors, x: Tensor) -> Tensor:
     return F.pad(x, (0, 0, 0, -x.shape[1] % layer.multiple + layer.extra))
 
 
-@_rule(graph.TrimStart)
+@_rows.register
 def _(layer: graph.TrimStart, tensors: Tensors, x: Tensor) -> Tensor:
     return x[:, layer.rows :]
 
 
-@_rule(graph.TrimEnd)
+@_rows.register
 def _(layer: graph.TrimEnd, tensors: Tensors, x: Tensor) -> Tensor:
     return x[:, : x.shape[1] - layer.rows]

@@ -31,6 +31,17 @@ _MEL_BANDS = 80
 _SILENCE = 0.25  # seconds, which ViSQOL wants around the sound
 
 
+def require(mode: Mode) -> None:
+    """Finds out whether `measure` can do its work, before others have done theirs.
+
+    Raises:
+        UnsupportedError: A package of the extra `eval` is missing.
+    """
+    _visqol_api(mode)
+    if mode == "speech":
+        _pystoi()
+
+
 def measure(
     reference: NDArray[np.float32], degraded: NDArray[np.float32], sample_rate: int, mode: Mode = "speech"
 ) -> dict[str, float]:
@@ -127,16 +138,21 @@ def _logarithm(magnitudes: Signal) -> Signal:
 
 
 def _stoi(clip: Signal, rest: Signal, rate: int, extended: bool) -> float:
-    try:
-        from pystoi import stoi  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    except ImportError as error:
-        raise UnsupportedError(f"STOI needs the package pystoi; {_ADVICE}") from error
+    stoi = _pystoi()
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)  # what it gives then is no measurement
         try:
             return float(stoi(clip, rest, rate, extended=extended))
         except RuntimeWarning as warning:
             raise InputError("expected at least 0.4 s of speech for STOI, got less; leave the clip out") from warning
+
+
+def _pystoi() -> Any:
+    try:
+        from pystoi import stoi  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError as error:
+        raise UnsupportedError(f"STOI needs the package pystoi; {_ADVICE}") from error
+    return stoi
 
 
 def _visqol(clip: Signal, rest: Signal, rate: int, mode: Mode) -> float:

@@ -10,21 +10,14 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio import AudioReader, StreamResampler, to_channels
+from ..audio import SOUND_SUFFIXES, AudioReader, StreamResampler, to_channels
 from ..errors import CodecError, InputError, UnsupportedError
 from ..files import atomic_output, write_all
 
-SUFFIXES = frozenset(
-    (
-        *(".aac", ".aif", ".aiff", ".au", ".caf", ".flac", ".m4a", ".mka", ".mkv"),
-        *(".mp3", ".mp4", ".oga", ".ogg", ".opus", ".wav", ".webm", ".wma"),
-    )
-)
-"""Of files in folders and archives that are taken for sound."""
-
 _SAMPLES, _INDEX = "samples.i16", "index.json"
 _HELD_OUT = 50  # one part in so many is never trained on
-_DIVISIBLE_SECONDS = 100.0  # of a longer recording, that part is its end; of shorter ones, every so-manieth
+# Of a longer recording, and of the only one, that part is its end; of shorter ones, every so-manieth or the last.
+_DIVISIBLE_SECONDS = 100.0
 
 
 class Recording(NamedTuple):
@@ -48,28 +41,34 @@ class Corpus:
         """Opens what `prepare` made.
 
         Raises:
-            InputError: It made no such folder, or was interrupted.
+            InputError: It made no such folder, or was interrupted, or its files are damaged.
         """
+        advice = f"run wavcodes-train prepare AUDIO -o {folder}"
         try:
-            facts = json.loads((folder / _INDEX).read_text())
+            facts = json.loads((folder / _INDEX).read_bytes())
             samples = np.memmap(folder / _SAMPLES, np.dtype("<i2"), "r")
-        except FileNotFoundError as error:
-            raise InputError(
-                f"{folder} holds no prepared sound; run wavcodes-train prepare AUDIO -o {folder}"
-            ) from error
-        self.sample_rate: int = facts["sample_rate"]
-        self.channels: int = facts["channels"]
-        self._rows = samples.reshape(-1, self.channels)
+            self.sample_rate, self.channels = int(facts["sample_rate"]), int(facts["channels"])
+            self._rows = samples.reshape(-1, self.channels)
+            recordings = [Recording(str(name), int(start), int(length)) for name, start, length in facts["recordings"]]
+        except OSError as error:
+            raise InputError(f"{folder} holds no prepared sound: {error.strerror}; {advice}") from error
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"{folder} holds prepared sound that is damaged ({error}); {advice}") from error
+        inside = [0 <= each.start < each.start + each.length <= len(self._rows) for each in recordings]
+        if not recordings or not all(inside):
+            raise InputError(f"{folder} holds other sound than its {_INDEX} says; {advice}")
         self.training: list[Recording] = []
         self.held_out: list[Recording] = []
-        for number, recording in enumerate(Recording(*each) for each in facts["recordings"]):
-            if recording.length > _DIVISIBLE_SECONDS * self.sample_rate:
-                cut = recording.length - recording.length // _HELD_OUT
+        for number, recording in enumerate(recordings):
+            if recording.length > _DIVISIBLE_SECONDS * self.sample_rate or len(recordings) == 1:
+                cut = recording.length - max(1, recording.length // _HELD_OUT)
                 self.training.append(recording._replace(length=cut))
                 self.held_out.append(Recording(recording.name, recording.start + cut, recording.length - cut))
             else:
                 (self.training if (number + 1) % _HELD_OUT else self.held_out).append(recording)
-        if not self.training:
+        if not self.held_out:
+            self.held_out.append(self.training.pop())
+        if not self.seconds:
             raise InputError(f"{folder} holds too little sound to train on; prepare more")
 
     @property
@@ -134,7 +133,7 @@ def _files(sources: Sequence[Path]) -> Iterator[tuple[str, Path | BinaryIO]]:
         if source.is_dir():
             inside = sorted(path for path in source.rglob("*") if path.is_file())
             for path in inside:
-                if path.suffix.lower() in SUFFIXES:
+                if path.suffix.lower() in SOUND_SUFFIXES:
                     yield path.relative_to(source).as_posix(), path
                 elif path.suffix.lower() in _SHARDS:
                     yield from _SHARDS[path.suffix.lower()](path)
@@ -150,7 +149,7 @@ def _tar(path: Path) -> Iterator[tuple[str, BinaryIO]]:
     try:
         with tarfile.open(path, "r|*") as archive:  # forwards only: nothing is written anywhere
             for member in archive:
-                if member.isfile() and Path(member.name).suffix.lower() in SUFFIXES:
+                if member.isfile() and Path(member.name).suffix.lower() in SOUND_SUFFIXES:
                     file = archive.extractfile(member)
                     yield member.name, io.BytesIO(file.read() if file else b"")
     except tarfile.TarError as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import json
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from .. import registry
 from ..errors import InputError
 from ..files import atomic_output, write_all
 from .recipe import Recipe, read_recipe
-from .run import CURVES, RECIPE, WEIGHTS
+from .run import RECIPE, WEIGHTS
 
 
 def export(run: Path, path: Path) -> None:
@@ -23,32 +23,32 @@ def export(run: Path, path: Path) -> None:
     They load as `wavcodes.load(codec, weights=path)`.
 
     Raises:
-        InputError: The folder holds no run that has come to its first scores.
+        InputError: The folder holds no run that has come to its first scores, or `path` has another suffix.
     """
+    if path.suffix != ".safetensors":
+        raise InputError(f"expected a file .safetensors to write, got {path}; name one")
     if not (run / WEIGHTS).exists():
         raise InputError(f"expected {run} to be the folder of a run that has been scored once, but it has no {WEIGHTS}")
     recipe = read_recipe(run / RECIPE)
     with safe_open(run / WEIGHTS, "pt") as file:
-        step = int((file.metadata() or {})["step"])
+        told = file.metadata() or {}
+    if "scores" not in told:
+        raise InputError(f"expected {run} to be the folder of a run, but its {WEIGHTS} has no scores; name another")
     tensors = {name: value.to(torch.float16) for name, value in load((run / WEIGHTS).read_bytes()).items()}
     data = save(tensors, {"codec": recipe.codec})
     with atomic_output(path) as out:
         write_all(out, data)
     parameters = sum(value.numel() for value in tensors.values())
-    card = _card(recipe, step, (run / RECIPE).read_text(), _curves(run), parameters, hashlib.sha256(data).hexdigest())
+    digest = hashlib.sha256(data).hexdigest()
+    card = _card(recipe, json.loads(told["scores"]), (run / RECIPE).read_text(), parameters, digest)
     with atomic_output(path.with_suffix(".md")) as out:
         write_all(out, card.encode())
 
 
-def _curves(run: Path) -> dict[int, dict[str, str]]:
-    with open(run / CURVES, newline="") as file:
-        return {int(float(row["step"])): row for row in csv.DictReader(file)}
-
-
-def _card(recipe: Recipe, step: int, text: str, curves: dict[int, dict[str, str]], parameters: int, digest: str) -> str:
+def _card(recipe: Recipe, scores: dict[str, float], text: str, parameters: int, digest: str) -> str:
+    step = int(scores["step"])
     spec = registry.checkpoint(recipe.codec).spec
     heard = step * recipe.batch * recipe.seconds / 3600
-    scores = {name: value for name, value in curves[step].items() if name.startswith(("mel_", "similarity_", "used"))}
     lines = [
         f"# {recipe.codec}",
         "",
@@ -59,7 +59,7 @@ def _card(recipe: Recipe, step: int, text: str, curves: dict[int, dict[str, str]
         "",
         "| score of held-out clips | |",
         "|---|---|",
-        *(f"| {name} | {value} |" for name, value in scores.items()),
+        *(f"| {name} | {value:.4g} |" for name, value in scores.items() if name != "step"),
         "",
         "Trained with this recipe, which `wavcodes-train run` repeats:",
         "",

@@ -35,8 +35,7 @@ class Peers:
             for tensor, part in zip(tensors, parts, strict=True):
                 tensor.copy_(part.view_as(tensor))
 
-    def agree(self, tensors: Sequence[Tensor]) -> None:
-        """Replaces each tensor by that of the first process."""
+    def agree(self, tensor: Tensor) -> None:
+        """Replaces it by that of the first process."""
         if self.count > 1:
-            for tensor in tensors:
-                dist.broadcast(tensor, 0)
+            dist.broadcast(tensor, 0)

@@ -2,11 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from ..errors import InputError
+from ..files import atomic_output, open_input, read_up_to, write_all
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+_LARGEST = 1 << 20  # bytes of a recipe
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,7 +31,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         freeze_encoder: True trains the decoder alone, for the codes as they are.
     """
 
-    steps: int
+    steps: Count
     rate: float = 1e-3
     end_rate: float = 1e-3
     waveform: float = 0.0
@@ -35,7 +41,7 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     adversarial: float = 0.0
     features: float = 0.0
     codebook: float = 1.0
-    bypass: float = 0.0
+    bypass: Share = 0.0
     freeze_encoder: bool = False
 
 
@@ -51,11 +57,11 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """
 
     gain_db: tuple[float, float] = (0.0, 14.0)
-    mix: float = 0.1
+    mix: Share = 0.1
     mix_db: tuple[float, float] = (5.0, 30.0)
-    noise: float = 0.05
+    noise: Share = 0.05
     noise_db: tuple[float, float] = (15.0, 40.0)
-    band_limit: float = 0.05
+    band_limit: Share = 0.05
     band_hz: tuple[float, float] = (3000.0, 7000.0)
     speed: tuple[float, float] = (1.0, 1.0)
 
@@ -73,7 +79,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         sources: Share of the clips drawn from the sound whose name matches a pattern, such as
             `{"music/*" = 0.2, "*" = 0.8}`; the first pattern that matches counts. Empty draws by duration.
         precision: "bf16" computes products so where PyTorch finds that safe; "float32" none.
-        compile: True lets PyTorch compile the networks, which takes a minute and a C++ compiler.
         clip_gradients: Largest norm of the generator's gradient.
         weight_decay: Of matrices and kernels.
         average: Share that the running average of the weights, which is what comes out, keeps in a step.
@@ -90,25 +95,24 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     codec: str
-    stages: tuple[Stage, ...]
+    stages: Annotated[tuple[Stage, ...], msgspec.Meta(min_length=1)]
     seed: int = 0
-    batch: int = 16
-    seconds: float = 1.0
-    num_codebooks: tuple[int, ...] = ()
+    batch: Count = 16
+    seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    num_codebooks: tuple[Count, ...] = ()
     sources: Mapping[str, float] = {}
     precision: Literal["bf16", "float32"] = "float32"
-    compile: bool = False
     clip_gradients: float = 5.0
     weight_decay: float = 0.01
-    average: float = 0.999
+    average: Share = 0.999
     warm_up: int = 150
     revive_every: int = 100
-    revive_until: float = 0.7
+    revive_until: Share = 0.7
     discriminator_rate: float = 3e-4
-    windows: tuple[int, ...] = (1024, 512, 256)
-    discriminator_channels: int = 16
-    validate_every: int = 500
-    validate_clips: int = 64
+    windows: tuple[Count, ...] = (1024, 512, 256)
+    discriminator_channels: Count = 16
+    validate_every: Count = 500
+    validate_clips: Count = 64
     augmentation: Augmentation = Augmentation()
 
     @property
@@ -130,17 +134,19 @@ def read_recipe(path: Path) -> Recipe:
     `[[stages]]` for each stage.
 
     Raises:
-        InputError: It is neither, or holds a name or a value that a recipe does not have.
+        InputError: It is not there, is neither, or holds a name or a value that a recipe does not have.
+        ResourceError: It cannot be read.
     """
     decode = msgspec.json.decode if path.suffix == ".json" else msgspec.toml.decode
+    with open_input(path) as file:
+        data = read_up_to(file, _LARGEST)
     try:
-        return decode(path.read_bytes(), type=Recipe)
-    except FileNotFoundError:
-        raise InputError(f"there is no recipe {path}") from None
+        return decode(data, type=Recipe)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not a recipe: {error}") from None
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
     """Writes JSON that `read_recipe` reads."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(recipe)) + b"\n")
+    with atomic_output(path) as out:
+        write_all(out, msgspec.json.format(msgspec.json.encode(recipe)) + b"\n")

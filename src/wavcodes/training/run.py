@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ from .initial import initial
 from .losses import Spectra
 from .peers import Peers
 from .recipe import Recipe, read_recipe, write_recipe
-from .trainer import Trainer
+from .trainer import LOSSES, Trainer
 
 STATE, WEIGHTS, CURVES, RECIPE = "state.safetensors", "weights.safetensors", "curves.csv", "recipe.json"
 
@@ -41,9 +42,11 @@ class Run:
         folder: Where the run lives.
         start: Tensors to begin with, by the graph's names; random ones if left out.
         device: Where to compute.
+        threads: Of the processor, for all that PyTorch does in this process; its own choice if left out.
 
     Raises:
-        InputError: The sound does not fit the codec, or the folder holds a run of another recipe.
+        InputError: The codec cannot be trained or has fewer codebooks, the sound does not fit it, the processes cannot
+            share a batch, or the folder holds a run of another recipe.
     """
 
     def __init__(
@@ -53,14 +56,19 @@ class Run:
         folder: Path,
         start: Mapping[str, Tensor] | None = None,
         device: str = "cpu",
+        threads: int | None = None,
     ) -> None:
-        checkpoint = registry.checkpoint(recipe.codec)
+        checkpoint = trainable(recipe.codec)
         spec = checkpoint.spec
+        for count in recipe.num_codebooks:
+            spec.resolve_codebooks(num_codebooks=count)
         if (corpus.sample_rate, corpus.channels) != (spec.sample_rate, spec.channels):
             raise InputError(
                 f"{spec.name} takes {spec.sample_rate} Hz and {spec.channels} channel(s), but the sound was prepared "
                 f"with {corpus.sample_rate} and {corpus.channels}; prepare it with --codec {spec.name}"
             )
+        if threads:
+            torch.set_num_threads(threads)
         self.network = checkpoint.network()
         self.folder, self._recipe, self._device = folder, recipe, torch.device(device)
         self._peers = Peers(self._device)
@@ -87,15 +95,14 @@ class Run:
         elif not self._peers.rank:
             write_recipe(recipe, folder / RECIPE)
 
-    def train(self, report: Callable[[dict[str, float]], None], until: int | None = None) -> None:
-        """Trains to the end of the recipe, or to step `until`.
+    def train(self, report: Callable[[dict[str, float]], None]) -> None:
+        """Trains to the end of the recipe.
 
         Args:
             report: Is told, every `validate_every` steps, what is written to the curves: means of the losses, scores of
                 clips never trained on, steps per second.
-            until: Where to stop; the state is saved there.
         """
-        end = min(self._recipe.steps, until or self._recipe.steps)
+        end = self._recipe.steps
         batches = self._clips.batches(self.trainer.step)
         sums: dict[str, list[float]] = {}
         began = time.monotonic()
@@ -104,12 +111,12 @@ class Run:
                 sums.setdefault(name, []).append(value)
             if self.trainer.step % self._recipe.validate_every == 0 or self.trainer.step == end:
                 per_second = len(sums["gradient"]) / (time.monotonic() - began)
-                facts = {"step": float(self.trainer.step), "steps_per_second": per_second}
+                facts = {"step": self.trainer.step, "steps_per_second": per_second}
                 facts |= {name: float(np.mean(values)) for name, values in sums.items()}
                 if not self._peers.rank:
-                    facts |= self.scores()
-                    self._save(facts)
-                    report(facts)
+                    scores = self.scores()
+                    self._save(facts, scores)
+                    report(facts | scores)
                 sums, began = {}, time.monotonic()
 
     @torch.no_grad()
@@ -131,32 +138,45 @@ class Run:
         found["used"] = float(np.mean(used)) / min(quantizer.codebook_size, quantized.codes[-1].numel())
         return found
 
-    def _save(self, facts: dict[str, float]) -> None:
-        score = float(np.mean([value for name, value in facts.items() if name.startswith("mel_")]))
+    def _save(self, facts: dict[str, float], scores: dict[str, float]) -> None:
+        score = float(np.mean([value for name, value in scores.items() if name.startswith("mel_")]))
         if score < self.best:
             self.best = score
-            save_weights(self.trainer.averaged, self.folder / WEIGHTS, {"step": f"{facts['step']:.0f}"})
-        state = {name: value.cpu().contiguous() for name, value in self.trainer.state().items()}
-        with atomic_output(self.folder / STATE) as out:
-            write_all(out, save(state | {"best": torch.tensor(self.best, dtype=torch.float64)}))
+            told = {"scores": json.dumps({"step": self.trainer.step} | scores)}
+            _write(self.trainer.averaged, self.folder / WEIGHTS, told)
+        _write(self.trainer.state() | {"best": torch.tensor(self.best, dtype=torch.float64)}, self.folder / STATE)
         with open(self.folder / CURVES, "a", newline="") as file:
-            writer = csv.writer(file)
+            writer = csv.DictWriter(file, ("step", "steps_per_second", *LOSSES, "gradient", *scores), restval="")
             if not file.tell():
-                writer.writerow(facts)
-            writer.writerow([f"{value:.6g}" for value in facts.values()])
+                writer.writeheader()
+            numbers = {name: f"{value:.6g}" for name, value in (facts | scores).items()}
+            writer.writerow(numbers | {"step": self.trainer.step})
 
 
-def save_weights(tensors: Mapping[str, Tensor], path: Path, facts: Mapping[str, str]) -> None:
-    """Writes tensors to a safetensors file."""
+def _write(tensors: Mapping[str, Tensor], path: Path, told: dict[str, str] | None = None) -> None:
     with atomic_output(path) as out:
-        write_all(out, save({name: value.cpu().contiguous() for name, value in tensors.items()}, dict(facts)))
+        write_all(out, save({name: value.cpu().contiguous() for name, value in tensors.items()}, told))
+
+
+def trainable(codec: str) -> registry.Checkpoint:
+    """The registry's entry of a codec that can be trained.
+
+    Raises:
+        InputError: There is no such codec, or its weights are several files, which no run writes.
+    """
+    checkpoint = registry.checkpoint(codec)
+    files = checkpoint.spec.weights.files
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise InputError(f"expected a codec whose weights are one file, got {codec}, which has {names}; name another")
+    return checkpoint
 
 
 def held_out(corpus: Corpus, clips: int, unit: int) -> Any:
-    """Clips, the same ones for every run, float32 `(B, N, channels)`."""
+    """Clips of what is held out, the same ones for every run, float32 `(B, N, channels)`; behind short ones, zeros."""
     random = np.random.default_rng(1)
     count = max(1, int(_HELD_OUT_SECONDS * corpus.sample_rate) // unit) * unit
-    usable = [each for each in corpus.held_out or corpus.training if each.length >= count] or corpus.training
+    usable = [each for each in corpus.held_out if each.length >= count] or corpus.held_out
     shares = np.array([each.length for each in usable], np.float64)
     chosen = random.choice(len(usable), clips, p=shares / shares.sum())
     starts = [int(random.integers(0, max(1, usable[i].length - count))) for i in chosen]
@@ -165,7 +185,7 @@ def held_out(corpus: Corpus, clips: int, unit: int) -> Any:
 
 def pretrained(codec: str, source: str | None) -> dict[str, Tensor]:
     """Published or exported weights of a codec, by the graph's names."""
-    checkpoint = registry.checkpoint(codec)
+    checkpoint = trainable(codec)
     paths = tuple(located.path for located in weights.locate(checkpoint.spec, source))
     shapes = graph.tensor_shapes(checkpoint.network())
     checked = weights.check(checkpoint.tensors(paths), shapes, ", ".join(path.name for path in paths))

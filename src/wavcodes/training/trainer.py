@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,10 @@ _BETAS = (0.8, 0.99)
 _SMALLEST_MATRIX = 16  # on both sides
 _USAGE_KEPT = 0.98  # of how often each entry was used, in a step
 _DEAD = 0.05  # of the mean usage
+
+
+LOSSES = ("codebook", "mel", "spectrum", "waveform", "similarity", "adversarial", "features")
+"""Their names in a `Stage`, where those of weight 0 are not computed."""
 
 
 class Trainer:
@@ -61,9 +64,6 @@ class Trainer:
             self._discriminators.parameters(), lr=recipe.discriminator_rate, betas=_BETAS, fused=True
         )
         self._usage = {name: torch.ones(self._shapes[name][0], device=device) for name in codebooks(network.quantizer)}
-        run = torch.compile if recipe.compile else lambda function: function
-        self._encode = run(partial(apply, network.encoder, noise=True))
-        self._decode = run(partial(apply, network.decoder, noise=True))
 
     @property
     def tensors(self) -> dict[str, Tensor]:
@@ -104,19 +104,19 @@ class Trainer:
         return {name: float(value.detach()) for name, value in terms.items()} | {"gradient": float(norm)}
 
     def _made(self, clips: Tensor, stage: Stage, random: np.random.Generator) -> tuple[Tensor, Any, Tensor]:
-        quantizer = self._network.quantizer
+        tensors, quantizer = self.tensors, self._network.quantizer
         with self._half(), torch.set_grad_enabled(not stage.freeze_encoder):
-            latent = self._encode(self.tensors, clips)
+            latent = apply(self._network.encoder, tensors, clips, noise=True)
         available, share = quantizer.num_codebooks, self._peers.share
         numbers = random.choice(self._recipe.num_codebooks or (available,), self._recipe.batch)[share]
         around = random.random(self._recipe.batch)[share] < stage.bypass
         in_use = torch.from_numpy(np.arange(available) < numbers[:, None]).to(self._device)
         with torch.set_grad_enabled(not stage.freeze_encoder):
             latent = latent.float()
-            quantized = quantize(quantizer, self.tensors, latent, in_use)
+            quantized = quantize(quantizer, tensors, latent, in_use)
         rows = torch.where(torch.from_numpy(around[:, None, None]).to(self._device), latent, quantized.rows)
         with self._half():
-            made = self._decode(self.tensors, rows)[:, : clips.shape[1]]
+            made = apply(self._network.decoder, tensors, rows, noise=True)[:, : clips.shape[1]]
         inputs = None if stage.freeze_encoder else list(zip(quantized.codes, quantized.inputs, strict=True))
         return made, inputs, (quantized.distance / in_use.sum(1)).mean()
 
@@ -170,7 +170,7 @@ class Trainer:
             dead = (usage < _DEAD * usage.mean()).nonzero().flatten()
             asked = wanted.flatten(0, 1)
             fresh = asked[torch.randint(len(asked), (len(dead),), device=asked.device)]
-            self._peers.agree([fresh])
+            self._peers.agree(fresh)
             self._trained[name].data[dead] = fresh
             self.averaged[name][dead] = fresh
             usage[dead] = usage.mean()
@@ -212,7 +212,7 @@ class Trainer:
 
 
 def _is_matrix(name: str, value: Tensor) -> bool:
-    """Whether Muon (Jordan et al. 2024) can train it, which needs half as many steps as Adam does."""
+    """Whether Muon (Jordan et al. 2024) can train it."""
     return value.ndim > 1 and min(_flat(value).shape) >= _SMALLEST_MATRIX and not name.endswith(".codebook")
 
 
