@@ -25,6 +25,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return enter_folder(tmp_path, monkeypatch)
 
 
+def levels(clip: np.ndarray) -> np.ndarray:
+    """Of bands of 250 Hz in frames of 32 ms, dB."""
+    frames = np.lib.stride_tricks.sliding_window_view(clip, 512)[::256] * np.hanning(512)
+    bands = np.abs(np.fft.rfft(frames))[:, :256].reshape(len(frames), 32, 8).sum(2)
+    return 20 * np.log10(bands + 0.05).ravel()
+
+
 class TestRoundTrip:
     def test_equals_the_library(self, folder: Path, codec: wavcodes.Codec) -> None:
         assert run("encode", "a.wav") == 0
@@ -51,7 +58,8 @@ class TestRoundTrip:
         assert run("encode", "a.wav") == run("decode", "a.nac", "b.wav") == 0
         before, after = floats(folder / "a.wav"), floats(folder / "b.wav")
         assert len(before) == len(after)
-        assert np.corrcoef(before, after)[0, 1] > 0.9
+        # The codec makes up phases: what is heard is there, in bands of 250 Hz and frames of 32 ms.
+        assert np.corrcoef(levels(before), levels(after))[0, 1] > 0.95
 
     def test_another_rate_and_two_channels_are_converted_and_said(
         self, folder: Path, codec: wavcodes.Codec, capsys: pytest.CaptureFixture[str]

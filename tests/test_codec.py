@@ -44,7 +44,7 @@ def test_shapes_and_lengths(num_samples: int, codec: Codec) -> None:
     assert np.asarray(codes).shape == (12, frames)
     assert (codes.num_samples, codes.codec, codes.bandwidth) == (num_samples, "wavcodes_16khz", 6.0)
     latent = codec.encode_latent(audio, RATE)
-    assert (latent.shape, latent.dtype, latent.flags.c_contiguous) == ((96, frames), np.float32, True)
+    assert (latent.shape, latent.dtype, latent.flags.c_contiguous) == ((64, frames), np.float32, True)
     sound = codec.decode(codes)
     assert (sound.shape, sound.dtype, sound.flags.c_contiguous) == ((1, num_samples), np.float32, True)
     assert np.isfinite(sound).all()

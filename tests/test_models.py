@@ -288,21 +288,18 @@ def wavcodes_16khz():
 
 
 @pytest.mark.parametrize("num_samples", [320, 640, 32_000])
-def test_own_codec_agrees_with_its_training_code(num_samples, wavcodes_16khz, shared, peer):
-    torch, safetensors = peer("torch"), peer("safetensors.torch")
+def test_own_codec_agrees_with_its_description_in_pytorch(num_samples, wavcodes_16khz, shared, peer):
+    torch = peer("torch")
+    import own_reference
+
     network, tensors = wavcodes_16khz
-    folder = shared / "weights" / "start"
-    spec = importlib.util.spec_from_file_location("start_reference", folder / "reference.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    model = module.Codec(**json.loads((folder / "config.json").read_text())).eval()
-    model.load_state_dict({n: v.float() for n, v in safetensors.load_file(folder / "weights.safetensors").items()})
+    model = own_reference.Model({name: torch.from_numpy(np.array(value)) for name, value in tensors.items()})
     audio = speech(shared, num_samples)
     with torch.no_grad():
-        batch = torch.from_numpy(audio)[None]
-        latent = model.encode(torch.nn.functional.pad(batch, (0, 320)))[0].numpy()
-        codes = model.codes(batch)
-        decoded = model.audio(codes)[0].numpy()
+        latent = model.encode(torch.from_numpy(audio)[None])
+        codes = model.codes(latent)
+        decoded = model.decode(codes)[0].numpy()
+    latent = latent[0].T.numpy()
 
     ours = reference.run(network.encoder, tensors, audio[:, np.newaxis])
     np.testing.assert_allclose(ours, latent, rtol=0, atol=1e-4)
@@ -325,8 +322,11 @@ def test_own_codec_reports_weights_that_do_not_fit(tmp_path, wavcodes_16khz):
     from safetensors.numpy import load_file, save_file
 
     stored = load_file(OWN_WEIGHTS)
-    del stored["db1.0.p2.bias"]
-    stored["eb2.0.g"] = stored["eb2.0.g"][:-1]
+    del stored["decoder.1.0.p2.bias"]
+    stored["decoder.0.up.bias"] = stored["decoder.0.up.bias"][:-1]
+    stored["g"] = np.zeros(1, np.float16)
     save_file(stored, tmp_path / "damaged.safetensors")
-    with pytest.raises(ModelError, match=r"1 missing: db1.0.p2.bias \(256,\); 2 unexpected: (db1.0.g|eb2.0.g)"):
+    with pytest.raises(
+        ModelError, match=r"1 missing: decoder.1.0.p2.bias \(128,\); 1 unexpected: g; 1 misshapen: decoder.0.up.bias"
+    ):
         check(own.tensors((tmp_path / "damaged.safetensors",)), tensor_shapes(wavcodes_16khz[0]), "damaged")

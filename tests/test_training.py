@@ -200,6 +200,33 @@ def test_a_batch_depends_on_its_step_alone(tmp_path: Path, sound: Path) -> None:
     np.testing.assert_array_equal(next(stream), clips.batch(8))
 
 
+# ---- random weights
+
+
+def test_random_weights_keep_levels_and_lose_nothing_to_random_books(torch: Any, sound: Path) -> None:
+    from wavcodes import registry
+    from wavcodes.engines.torch import apply
+    from wavcodes.engines.torch_quantizers import quantize
+    from wavcodes.training.corpus import Corpus
+    from wavcodes.training.initial import initial
+
+    corpus = Corpus(sound)
+    clips = torch.from_numpy(np.stack([corpus.rows(each, 0, RATE) for each in corpus.training[:4]]))
+    network = registry.checkpoint("wavcodes_16khz").network()
+    tensors = initial(network, clips, 1)
+    latent = apply(network.encoder, tensors, clips)
+    assert 0.8 < float(latent.std()) < 1.25
+    in_use = torch.arange(12) < torch.arange(13)[:, None]
+    left = [
+        float((latent - quantize(network.quantizer, tensors, latent, each.expand(4, -1)).rows).square().mean())
+        for each in in_use
+    ]
+    assert left == sorted(left, reverse=True)
+    assert left[-1] < 0.7 * left[0]
+    made = apply(network.decoder, tensors, quantize(network.quantizer, tensors, latent).rows)
+    assert 0.02 * float(clips.std()) < float(made.std()) < 0.5 * float(clips.std())
+
+
 # ---- losses
 
 
@@ -287,7 +314,7 @@ def test_curves_have_the_same_columns_in_all_stages(tmp_path: Path, sound: Path)
     header, *rows = [line.split(",") for line in (tmp_path / "run" / "curves.csv").read_text().splitlines()]
     first, second = (dict(zip(header, row, strict=True)) for row in rows)
     assert (first["step"], second["step"]) == ("2", "4")
-    blank = {"adversarial", "features"}, {"waveform", "spectrum", "similarity", "codebook"}
+    blank = {"parts", "adversarial", "features"}, {"parts", "waveform", "spectrum", "similarity", "codebook"}
     for row, names in zip((first, second), blank, strict=True):
         assert {name for name, value in row.items() if not value} == names
         assert all(np.isfinite(float(value)) for value in row.values() if value)

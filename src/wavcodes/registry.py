@@ -65,8 +65,8 @@ _CHECKPOINTS = (
                 files=(
                     WeightFile(
                         "wavcodes_16khz.safetensors",
-                        sha256="15cf4a30c97143fb4b018e980c1cfb61b699223c7bb69c1dc01b630f13d9849b",
-                        size=3_948_106,
+                        sha256="5b42f1cb0640636b13c287c80722ccac23eee6e258dae2488af801d2e91b46d8",
+                        size=3_938_218,
                     ),
                 ),
                 licence="Apache-2.0",

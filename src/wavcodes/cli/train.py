@@ -32,6 +32,7 @@ def parser() -> ArgumentParser:
     run.add_argument("sound", type=Path, metavar="SOUND", help="folder that `prepare` made")
     run.add_argument("-o", "--output", required=True, type=Path, metavar="RUN", help="folder of the run")
     run.add_argument("--from", dest="start", metavar="WEIGHTS", help="begin with these, or with `published`")
+    run.add_argument("--teacher", metavar="WEIGHTS", help="of the recipe's teacher, if they are not downloaded")
     run.add_argument("--device", default="cpu", help="cpu, cuda or mps (%(default)s)")
     run.add_argument("--threads", type=arguments.threads, metavar="N", help="of the processor")
     export = arguments.subcommand(
@@ -70,7 +71,7 @@ def _train(parsed: Namespace, report: Report) -> None:
     start = None
     if parsed.start:
         start = pretrained(recipe.codec, None if parsed.start == "published" else parsed.start)
-    run = Run(recipe, Corpus(parsed.sound), parsed.output, start, parsed.device, parsed.threads)
+    run = Run(recipe, Corpus(parsed.sound), parsed.output, start, parsed.device, parsed.threads, parsed.teacher)
     run.train(lambda facts: report.note("  ".join(f"{name} {value:.4g}" for name, value in facts.items())))
 
 

@@ -1,11 +1,9 @@
-"""The package's own codecs: causal ConvNeXt blocks at two rates and a residual quantizer of few dimensions."""
+"""The package's own codecs: causal ConvNeXt blocks at 1000 to 50 rows a second, and a residual quantizer."""
 
-import re
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from ..graph import (
     Conv1d,
@@ -20,29 +18,30 @@ from ..graph import (
     TrimStart,
     causal,
 )
-from ..weights import Tensors, read, rename
+from ..weights import Tensors, read
 
-_HOP_LENGTH = 320
+_STRIDES = (16, 5, 2, 2)
+_HOP_LENGTH = math.prod(_STRIDES)
 
 
 @dataclass(frozen=True)
 class Config:
-    """Widths of a model, as in the `config.json` of its training run.
+    """Widths of a model.
 
     Attributes:
-        encoder: Channels at 1000, 200 and 50 rows per second.
-        encoder_blocks: Blocks at 200 and 50 rows per second.
-        decoder: Channels at 50 and 200 rows per second, and in front of the last layer.
-        decoder_blocks: Blocks at 50 and 200 rows per second.
+        encoder: Channels at 1000, 200, 100 and 50 rows per second.
+        encoder_blocks: Blocks at each of these rates.
+        decoder: Channels at 100, 200 and 1000 rows per second.
+        decoder_blocks: Blocks at each of these rates.
         dim: Width of the latent.
         codebook_dim: Width of a codebook's entries.
     """
 
-    encoder: tuple[int, int, int] = (64, 128, 176)
-    encoder_blocks: tuple[int, int] = (2, 2)
-    decoder: tuple[int, int, int] = (256, 160, 256)
-    decoder_blocks: tuple[int, int] = (2, 4)
-    dim: int = 96
+    encoder: tuple[int, int, int, int] = (64, 128, 256, 176)
+    encoder_blocks: tuple[int, int, int, int] = (2, 2, 1, 1)
+    decoder: tuple[int, int, int] = (256, 128, 64)
+    decoder_blocks: tuple[int, int, int] = (2, 3, 3)
+    dim: int = 64
     num_codebooks: int = 12
     codebook_size: int = 1024
     codebook_dim: int = 8
@@ -52,7 +51,7 @@ WAVCODES_16KHZ = Config()
 
 
 def network(config: Config) -> Network:
-    """The network at 16 kHz; its names are those of the training code.
+    """The network at 16 kHz.
 
     The decoder's output is one frame late. The encoder is given one more frame of zeros and the decoder drops its
     first frame, so that audio keeps its place and its length.
@@ -67,31 +66,28 @@ def network(config: Config) -> Network:
 
 
 def _encoder(config: Config) -> Iterator[Layer]:
-    wide, middle, narrow = config.encoder
     yield PadEnd(_HOP_LENGTH, extra=_HOP_LENGTH)
-    yield causal(Conv1d("e1", 1, wide, kernel=32, stride=16))
-    yield Gelu()
-    yield causal(Conv1d("e2", wide, middle, kernel=5, stride=5))
-    for i in range(config.encoder_blocks[0]):
-        yield _block(f"eb2.{i}", middle)
-    yield causal(Conv1d("e3", middle, narrow, kernel=8, stride=4))
-    for i in range(config.encoder_blocks[1]):
-        yield _block(f"eb3.{i}", narrow)
-    yield LayerNorm("en", narrow)
-    yield Conv1d("eo", narrow, config.dim, kernel=1)
+    before = 1
+    for i, (width, blocks, stride) in enumerate(zip(config.encoder, config.encoder_blocks, _STRIDES, strict=True)):
+        kernel = 64 if i == 0 else stride
+        yield causal(Conv1d(f"encoder.{i}.down", before, width, kernel, stride))
+        for j in range(blocks):
+            yield _block(f"encoder.{i}.{j}", width)
+        before = width
+    yield LayerNorm("encoder.norm", before)
+    yield Conv1d("encoder.out", before, config.dim, kernel=1)
 
 
 def _decoder(config: Config) -> Iterator[Layer]:
-    slow, fast, last = config.decoder
-    yield Conv1d("di", config.dim, slow, kernel=1)
-    for i in range(config.decoder_blocks[0]):
-        yield _block(f"db1.{i}", slow)
-    yield ConvTranspose1d("d1", slow, fast, kernel=4, stride=4)
-    for i in range(config.decoder_blocks[1]):
-        yield _block(f"db2.{i}", fast)
-    yield Conv1d("dh", fast, last, kernel=1)
-    yield Gelu()
-    yield ConvTranspose1d("d2", last, 1, kernel=160, stride=80, trim_right=80)
+    before = config.decoder[0]
+    yield causal(Conv1d("decoder.in", config.dim, before, kernel=3))
+    for i, (width, blocks) in enumerate(zip(config.decoder, config.decoder_blocks, strict=True)):
+        stride = _STRIDES[-1 - i]
+        yield ConvTranspose1d(f"decoder.{i}.up", before, width, kernel=stride, stride=stride)
+        for j in range(blocks):
+            yield _block(f"decoder.{i}.{j}", width)
+        before = width
+    yield ConvTranspose1d("decoder.out", before, 1, kernel=64, stride=_STRIDES[0], trim_right=64 - _STRIDES[0])
     yield TrimStart(_HOP_LENGTH)
 
 
@@ -107,35 +103,11 @@ def _block(name: str, width: int) -> Residual:
     )
 
 
-_NAMES = [
-    (r"(.+\.)dw", r"\1dw.weight"),
-    (r"(.+\.)dwb", r"\1dw.bias"),
-    (r"rvq\.q\.(\d+)\.i\.(.+)", r"rvq.\1.in_proj.\2"),
-    (r"rvq\.q\.(\d+)\.o\.(.+)", r"rvq.\1.out_proj.\2"),
-    (r"rvq\.q\.(\d+)\.cb", r"rvq.\1.codebook"),
-]
-
-
 def tensors(paths: tuple[Path, ...]) -> Tensors:
-    """Tensors of the one file in `paths`, by the names of the graph.
+    """Tensors of the one file in `paths`, which `wavcodes-train export` wrote by the names of the graph.
 
     Raises:
-        FormatError: The file is neither whole safetensors nor a whole PyTorch checkpoint.
-        ModelError: Two of its tensors stand for the same one.
+        FormatError: The file is not whole safetensors.
     """
     (path,) = paths
-    values = rename(read(path), _NAMES)
-    for gain in [name for name in values if name.endswith(".g")]:
-        # A block ends in a gain per channel, which the convolution in front of it takes in. What does not fit stays,
-        # for the check of all names and shapes to report.
-        weight, bias = gain.removesuffix("g") + "p2.weight", gain.removesuffix("g") + "p2.bias"
-        if weight in values and bias in values and values[gain].shape == values[bias].shape == values[weight].shape[:1]:
-            g = np.asarray(values.pop(gain))
-            values[weight] = (np.asarray(values[weight]).T * g).T
-            values[bias] = np.asarray(values[bias]) * g
-    # The training code holds kernels of one row as plain matrices.
-    flat = re.compile(r"(eo|di|dh|.+\.p[12])\.weight")
-    return {
-        name: np.asarray(value)[..., np.newaxis] if value.ndim == 2 and flat.fullmatch(name) else value
-        for name, value in values.items()
-    }
+    return read(path)

@@ -28,6 +28,9 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         adversarial, features: Weights of what the discriminators say; both 0 leaves them out.
         codebook: Weight of the distance between the latent and what the codebooks give.
         bypass: Share of clips whose latent goes around the quantizer.
+        parts: Weight of what each part of the codec learns on its own: to make, of what the teacher has in front of it,
+            what the teacher has behind it. With it, no loss of the sound counts.
+        imitate: True compares the sound with what the teacher makes of the clip, which a network can come closer to.
         freeze_encoder: True trains the decoder alone, for the codes as they are.
     """
 
@@ -42,6 +45,8 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     features: float = 0.0
     codebook: float = 1.0
     bypass: Share = 0.0
+    parts: float = 0.0
+    imitate: bool = False
     freeze_encoder: bool = False
 
 
@@ -71,6 +76,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     Attributes:
         codec: The registry's name of the network to train.
+        teacher: Another codec to learn from, for stages that say so.
         seed: Of all random numbers.
         batch: Clips per step.
         seconds: Length of a clip, rounded to whole frames.
@@ -79,7 +85,6 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         sources: Share of the clips drawn from the sound whose name matches a pattern, such as
             `{"music/*" = 0.2, "*" = 0.8}`; the first pattern that matches counts. Empty draws by duration.
         precision: "bf16" computes products so where PyTorch finds that safe; "float32" none.
-        clip_gradients: Largest norm of the generator's gradient.
         weight_decay: Of matrices and kernels.
         average: Share that the running average of the weights, which is what comes out, keeps in a step.
         warm_up: Steps in which the learning rate rises.
@@ -96,13 +101,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     codec: str
     stages: Annotated[tuple[Stage, ...], msgspec.Meta(min_length=1)]
+    teacher: str = ""
     seed: int = 0
     batch: Count = 16
     seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     num_codebooks: tuple[Count, ...] = ()
     sources: Mapping[str, float] = {}
     precision: Literal["bf16", "float32"] = "float32"
-    clip_gradients: float = 5.0
     weight_decay: float = 0.01
     average: Share = 0.999
     warm_up: int = 150

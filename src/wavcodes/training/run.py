@@ -26,6 +26,7 @@ from .initial import initial
 from .losses import Spectra
 from .peers import Peers
 from .recipe import Recipe, read_recipe, write_recipe
+from .teacher import Teacher
 from .trainer import LOSSES, Trainer
 
 STATE, WEIGHTS, CURVES, RECIPE = "state.safetensors", "weights.safetensors", "curves.csv", "recipe.json"
@@ -43,10 +44,11 @@ class Run:
         start: Tensors to begin with, by the graph's names; random ones if left out.
         device: Where to compute.
         threads: Of the processor, for all that PyTorch does in this process; its own choice if left out.
+        teacher: Weights of the recipe's teacher, if not where the registry says.
 
     Raises:
         InputError: The codec cannot be trained or has fewer codebooks, the sound does not fit it, the processes cannot
-            share a batch, or the folder holds a run of another recipe.
+            share a batch, a teacher is missing or does not fit, or the folder holds a run of another recipe.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Run:
         start: Mapping[str, Tensor] | None = None,
         device: str = "cpu",
         threads: int | None = None,
+        teacher: str | None = None,
     ) -> None:
         checkpoint = trainable(recipe.codec)
         spec = checkpoint.spec
@@ -67,6 +70,8 @@ class Run:
                 f"{spec.name} takes {spec.sample_rate} Hz and {spec.channels} channel(s), but the sound was prepared "
                 f"with {corpus.sample_rate} and {corpus.channels}; prepare it with --codec {spec.name}"
             )
+        if not recipe.teacher and any(stage.parts or stage.imitate for stage in recipe.stages):
+            raise InputError("expected a teacher, because a stage learns from one, got none; name it in the recipe")
         if threads:
             torch.set_num_threads(threads)
         self.network = checkpoint.network()
@@ -79,14 +84,14 @@ class Run:
         self._clips = Clips(corpus, recipe, length, self._peers.share)
         self._held_out = torch.from_numpy(held_out(corpus, recipe.validate_clips, unit)).to(self._device)
         self._spectra = Spectra(spec.sample_rate, self._device)
+        clips = torch.from_numpy(Clips(corpus, recipe, length).batch(0))  # all of them, in every process
+        taught = Teacher(recipe.teacher, teacher, self.network, clips, self._device) if recipe.teacher else None
         folder.mkdir(parents=True, exist_ok=True)
         going_on = (folder / STATE).exists()
         if going_on and read_recipe(folder / RECIPE) != recipe:
             raise InputError(f"{folder} holds a run of another recipe; name another folder")
-        if start is None:
-            clips = Clips(corpus, recipe, length)  # all of them, in every process
-            start = initial(self.network, torch.from_numpy(clips.batch(0)), recipe.seed)
-        self.trainer = Trainer(self.network, spec.sample_rate, dict(start), recipe, self._device, self._peers)
+        start = initial(self.network, clips, recipe.seed) if start is None else start
+        self.trainer = Trainer(self.network, spec.sample_rate, dict(start), recipe, self._device, self._peers, taught)
         self.best = float("inf")
         if going_on:
             state = load((folder / STATE).read_bytes())

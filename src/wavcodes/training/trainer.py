@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,20 +13,22 @@ from torch import Tensor
 
 from .. import graph
 from ..engines.torch import apply
-from ..engines.torch_quantizers import codebooks, quantize
+from ..engines.torch_quantizers import Quantized, codebooks, quantize
 from . import losses
 from .discriminators import adversarial_loss, discriminators, feature_loss, own_loss
 from .peers import Peers
 from .recipe import Recipe, Stage
+from .teacher import Teacher
 
 _RESOLUTIONS = 2  # of the mel loss in one step, drawn from all
 _BETAS = (0.8, 0.99)
 _SMALLEST_MATRIX = 16  # on both sides
 _USAGE_KEPT = 0.98  # of how often each entry was used, in a step
+_LARGER = 10.0  # times as large as it begins a layer may become soon
 _DEAD = 0.05  # of the mean usage
 
 
-LOSSES = ("codebook", "mel", "spectrum", "waveform", "similarity", "adversarial", "features")
+LOSSES = ("codebook", "parts", "mel", "spectrum", "waveform", "similarity", "adversarial", "features")
 """Their names in a `Stage`, where those of weight 0 are not computed."""
 
 
@@ -45,17 +48,22 @@ class Trainer:
         recipe: Recipe,
         device: torch.device,
         peers: Peers,
+        teacher: Teacher | None = None,
     ) -> None:
         self.step = 0
         self._network, self._recipe, self._device, self._peers = network, recipe, device, peers
+        self._teacher = teacher
         self._shapes = {name: value.shape for name, value in tensors.items()}
         self._trained = {name: _flat(value).to(device).clone().requires_grad_() for name, value in tensors.items()}
         self.averaged = {name: value.detach().clone() for name, value in self.tensors.items()}
         self._spectra = losses.Spectra(sample_rate, device)
         torch.manual_seed(recipe.seed)
         self._discriminators = discriminators(recipe.windows, recipe.discriminator_channels).to(device)
-        matrices = [value for name, value in self._trained.items() if _is_matrix(name, value)]
-        others = [value for name, value in self._trained.items() if not _is_matrix(name, value)]
+        matrices: list[dict[str, Any]] = []
+        others: list[dict[str, Any]] = []
+        for name, value in self._trained.items():
+            group = {"params": [value], "scale": _scale(name, self._trained)}
+            (matrices if _is_matrix(name, value) else others).append(group)
         self._optimizers: tuple[torch.optim.Optimizer, ...] = (
             torch.optim.Muon(matrices, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(others, betas=_BETAS, weight_decay=0.0, fused=True),
@@ -78,47 +86,74 @@ class Trainer:
         rate = stage.end_rate + (stage.rate - stage.end_rate) * (1 + np.cos(np.pi * progress)) / 2
         rate *= min(1.0, (self.step + 1) / max(1, self._recipe.warm_up))
         for group in (group for optimizer in self._optimizers for group in optimizer.param_groups):
-            group["lr"] = rate
-        made, inputs, distance = self._made(clips, stage, random)
-        terms = {"codebook": distance} if not stage.freeze_encoder else {}
-        target, sound = _channels_apart(clips), _channels_apart(made.float())
-        terms |= self._similarity(sound, target, stage, random)
-        if stage.adversarial or stage.features:
-            terms |= self._contested(sound, target, random)
+            group["lr"] = rate * group["scale"]
+        in_use = self._in_use(random)
+        if self._teacher and stage.parts:
+            terms, quantized = self._apart(self._teacher, clips, in_use)
+        else:
+            terms, quantized = self._whole(clips, in_use, stage, random)
+        if not stage.freeze_encoder:
+            terms["codebook"] = (quantized.distance / in_use.sum(1)).mean()
         loss = torch.stack([getattr(stage, name) * value for name, value in terms.items()]).sum()
         for optimizer in self._optimizers:
             optimizer.zero_grad()
         loss.backward()
-        trained = [value for value in self._trained.values() if value.grad is not None]
-        self._peers.average([value.grad for value in trained if value.grad is not None])
-        norm = torch.nn.utils.clip_grad_norm_(trained, self._recipe.clip_gradients)
+        gradients = [value.grad for value in self._trained.values() if value.grad is not None]
+        self._peers.average(gradients)
+        norm = torch.nn.utils.get_total_norm(gradients)  # not clipped: the optimizers' steps do not depend on it
         if torch.isfinite(norm):  # a step that is not is left out
             for optimizer in self._optimizers:
                 optimizer.step()
         kept = min(self._recipe.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.averaged.values()), list(self.tensors.values()), 1 - kept)
-            if inputs and self._recipe.revive_every and self.step < self._recipe.revive_until * self._recipe.steps:
-                self._count(inputs)
+            reviving = self._recipe.revive_every and self.step < self._recipe.revive_until * self._recipe.steps
+            if reviving and not stage.freeze_encoder:
+                self._count(quantized)
         self.step += 1
         return {name: float(value.detach()) for name, value in terms.items()} | {"gradient": float(norm)}
 
-    def _made(self, clips: Tensor, stage: Stage, random: np.random.Generator) -> tuple[Tensor, Any, Tensor]:
-        tensors, quantizer = self.tensors, self._network.quantizer
+    def _in_use(self, random: np.random.Generator) -> Tensor:
+        """Which codebooks each clip is coded with, bool `(B, K)`."""
+        available = self._network.quantizer.num_codebooks
+        numbers = random.choice(self._recipe.num_codebooks or (available,), self._recipe.batch)[self._peers.share]
+        return torch.from_numpy(np.arange(available) < numbers[:, None]).to(self._device)
+
+    def _apart(self, teacher: Teacher, clips: Tensor, in_use: Tensor) -> tuple[dict[str, Tensor], Quantized]:
+        """Every part learns on its own; the quantizer is one that is to give what it was given."""
+        with self._half():
+            lessons, latent = teacher.lessons(clips)
+            given = [apply(each.part, self.tensors, each.given, noise=True)[:, each.skip :] for each in lessons]
+        quantized = quantize(self._network.quantizer, self.tensors, latent, in_use)
+        pairs = [(each, lesson.wanted) for each, lesson in zip(given, lessons, strict=True)]
+        shares = [_missing(*pair) for pair in (*pairs, (quantized.rows, latent))]
+        return {"parts": torch.stack(shares).mean()}, quantized
+
+    def _whole(
+        self, clips: Tensor, in_use: Tensor, stage: Stage, random: np.random.Generator
+    ) -> tuple[dict[str, Tensor], Quantized]:
+        """The codec from end to end."""
+        made, quantized = self._made(clips, in_use, stage, random)
+        goal = self._teacher.sound(clips) if self._teacher and stage.imitate else clips
+        target, sound = _channels_apart(goal), _channels_apart(made.float())
+        terms = self._similarity(sound, target, stage, random)
+        if stage.adversarial or stage.features:
+            terms |= self._contested(sound, target, random)
+        return terms, quantized
+
+    def _made(
+        self, clips: Tensor, in_use: Tensor, stage: Stage, random: np.random.Generator
+    ) -> tuple[Tensor, Quantized]:
+        tensors = self.tensors
         with self._half(), torch.set_grad_enabled(not stage.freeze_encoder):
             latent = apply(self._network.encoder, tensors, clips, noise=True)
-        available, share = quantizer.num_codebooks, self._peers.share
-        numbers = random.choice(self._recipe.num_codebooks or (available,), self._recipe.batch)[share]
-        around = random.random(self._recipe.batch)[share] < stage.bypass
-        in_use = torch.from_numpy(np.arange(available) < numbers[:, None]).to(self._device)
         with torch.set_grad_enabled(not stage.freeze_encoder):
             latent = latent.float()
-            quantized = quantize(quantizer, tensors, latent, in_use)
+            quantized = quantize(self._network.quantizer, tensors, latent, in_use)
+        around = random.random(self._recipe.batch)[self._peers.share] < stage.bypass
         rows = torch.where(torch.from_numpy(around[:, None, None]).to(self._device), latent, quantized.rows)
         with self._half():
-            made = apply(self._network.decoder, tensors, rows, noise=True)[:, : clips.shape[1]]
-        inputs = None if stage.freeze_encoder else list(zip(quantized.codes, quantized.inputs, strict=True))
-        return made, inputs, (quantized.distance / in_use.sum(1)).mean()
+            return apply(self._network.decoder, tensors, rows, noise=True)[:, : clips.shape[1]], quantized
 
     def _similarity(
         self, sound: Tensor, target: Tensor, stage: Stage, random: np.random.Generator
@@ -155,18 +190,18 @@ class Trainer:
     def _half(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._recipe.precision == "bf16")
 
-    def _count(self, inputs: list[tuple[Tensor, Tensor]]) -> None:
+    def _count(self, quantized: Quantized) -> None:
         """Counts who is used, and now and then puts what was asked for in place of entries that are not."""
         counts = [
             torch.bincount(codes.flatten(), minlength=self._network.quantizer.codebook_size).float()
-            for codes, _ in inputs
+            for codes in quantized.codes
         ]
         self._peers.average(counts)
         for usage, count in zip(self._usage.values(), counts, strict=True):
             usage.lerp_(count, 1 - _USAGE_KEPT)
         if (self.step + 1) % self._recipe.revive_every:
             return
-        for (name, usage), (_, wanted) in zip(self._usage.items(), inputs, strict=True):
+        for (name, usage), wanted in zip(self._usage.items(), quantized.inputs, strict=True):
             dead = (usage < _DEAD * usage.mean()).nonzero().flatten()
             asked = wanted.flatten(0, 1)
             fresh = asked[torch.randint(len(asked), (len(dead),), device=asked.device)]
@@ -211,9 +246,24 @@ class Trainer:
         yield from ((f"discriminators.{name}", value) for name, value in self._discriminators.state_dict().items())
 
 
+def _missing(given: Tensor, wanted: Tensor) -> Tensor:
+    """The share of the energy of what is wanted that is not there."""
+    return (given[:, : wanted.shape[1]].float() - wanted).square().mean() / wanted.square().mean().clamp_min(1e-6)
+
+
 def _is_matrix(name: str, value: Tensor) -> bool:
     """Whether Muon (Jordan et al. 2024) can train it."""
     return value.ndim > 1 and min(_flat(value).shape) >= _SMALLEST_MATRIX and not name.endswith(".codebook")
+
+
+def _scale(name: str, tensors: Mapping[str, Tensor]) -> float:
+    """How large the steps of a tensor are, as they do not depend on the gradient: larger for layers with larger weights
+    than random ones, such as those that take sound, and smaller for those with far smaller ones, that give it."""
+    weight = tensors.get(f"{name.rpartition('.')[0]}.weight")
+    if weight is None or weight.ndim < 2:
+        return 1.0
+    level = float(weight.detach().square().mean().sqrt()) * math.sqrt(weight.shape[1])
+    return max(level, min(1.0, _LARGER * level))
 
 
 def _flat(value: Tensor) -> Tensor:
