@@ -65,7 +65,7 @@ _CHECKPOINTS = (
                 files=(
                     WeightFile(
                         "wavcodes_16khz.safetensors",
-                        sha256="5b42f1cb0640636b13c287c80722ccac23eee6e258dae2488af801d2e91b46d8",
+                        sha256="686ffcef667edfcf66c81a617fcc06a5adff43acfa72c69ec8ff9aeeea3e0f52",
                         size=3_938_218,
                     ),
                 ),
