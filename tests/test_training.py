@@ -267,7 +267,7 @@ def test_losses_are_zero_for_the_same_and_grow_with_noise(torch: Any) -> None:
 
 @pytest.mark.slow
 def test_the_loss_falls_and_the_codes_are_used(tmp_path: Path, sound: Path) -> None:
-    path = recipe(tmp_path, steps=60, every=20, waveform=0)
+    path = recipe(tmp_path, steps=60, every=20, waveform=5)
     assert command("run", path, sound, "-o", tmp_path / "run", "--threads", "1") == 0
     header, *rows = [line.split(",") for line in (tmp_path / "run" / "curves.csv").read_text().splitlines()]
     first, _, later, last = ({name: float(x or "nan") for name, x in zip(header, row, strict=True)} for row in rows)

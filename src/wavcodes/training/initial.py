@@ -30,7 +30,7 @@ def initial(network: graph.Network, rows: Tensor, seed: int) -> dict[str, Tensor
     tensors = {name: _drawn(name, shape, random) for name, shape in graph.tensor_shapes(network).items()}
     for name in [name for name in tensors if name.endswith(".in_proj.weight")]:
         # What a book gives lies where it looked: no book leaves more than it was given.
-        tensors[name.replace("in_proj", "out_proj")] = tensors[name].transpose(0, 1).clone()
+        tensors[name.replace("in_proj", "out_proj")] = tensors[name].transpose(0, 1).contiguous()
     with torch.no_grad():
         latent = _scaled(network.encoder, tensors, rows, 1.0)
         quantized = quantize(network.quantizer, tensors, latent)
