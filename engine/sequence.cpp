@@ -123,7 +123,7 @@ class Sequence::Run {
     static constexpr size_t none = SIZE_MAX;
     // Values that may wait for a layer before those above it pause. It is there for the time that its neighbour takes,
     // which for an LSTM is long.
-    static constexpr size_t most_waiting = 1 << 20;
+    static constexpr size_t most_waiting = 1 << 18;
 
     // That a layer is running, while it lives.
     class Turn {

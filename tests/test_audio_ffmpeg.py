@@ -43,7 +43,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("ffmpeg")
 class TestThereAndBack:
     @pytest.mark.parametrize("suffix", module.FORMATS)
-    @pytest.mark.parametrize(("channels", "rate"), [(1, 16_000), (1, 24_000), (2, 44_100), (2, 48_000)])
+    @pytest.mark.parametrize(
+        ("channels", "rate"), [(1, 16_000), pytest.param(1, 24_000, marks=pytest.mark.slow), (2, 44_100), (2, 48_000)]
+    )
     def test_sound_keeps_its_place(self, suffix: str, channels: int, rate: int) -> None:
         audio = chirp(channels, rate)
         write(f"a{suffix}", audio, rate)

@@ -51,7 +51,9 @@ def start(*argv: str) -> "subprocess.Popen[bytes]":
 
 
 @pytest.mark.parametrize("count", KILLS)
-@pytest.mark.parametrize("old", [None, b"an older output"], ids=["new", "replaced"])
+@pytest.mark.parametrize(
+    "old", [pytest.param(None, id="new", marks=pytest.mark.slow), pytest.param(b"an older output", id="replaced")]
+)
 @pytest.mark.parametrize(
     ("command", "source", "target"),
     [("compress", "a.wav", "b.nac"), ("decompress", "a.nac", "b.wav"), ("compress", "a.wav", "b.lpcnet")],
@@ -100,8 +102,8 @@ def test_a_killed_run_leaves_all_or_nothing(
         ("decompress", "a.nac", "b.wav"),
         pytest.param("decompress", "a.nac", "b.flac", marks=pytest.mark.slow),
         pytest.param("decompress", "a.nac", "b.mp3", marks=pytest.mark.slow),
-        ("decompress", "a.lpcnet", "b.wav"),
-        ("decompress", "a.nesc", "b.ogg"),
+        pytest.param("decompress", "a.lpcnet", "b.wav", marks=pytest.mark.slow),
+        pytest.param("decompress", "a.nesc", "b.ogg", marks=pytest.mark.slow),
     ],
 )
 def test_a_full_disk(folder: Path, command: str, source: str, target: str, monkeypatch: pytest.MonkeyPatch) -> None:

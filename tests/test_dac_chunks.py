@@ -31,9 +31,7 @@ def patch() -> Any:
 # The two that are left out have the network of one of these, with other numbers of books.
 @pytest.fixture(
     scope="module",
-    params=[
-        each if each in ("dac_24khz", "dac_44khz") else pytest.param(each, marks=pytest.mark.slow) for each in NAMES
-    ],
+    params=[each if each == "dac_44khz" else pytest.param(each, marks=pytest.mark.slow) for each in NAMES],
 )
 def theirs(request: Any, patch: Any, peer: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Descript:
     peer("torch").set_num_threads(1)

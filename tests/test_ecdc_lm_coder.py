@@ -196,7 +196,7 @@ def test_every_truncation_is_told() -> None:
 def test_every_flipped_bit_is_told() -> None:
     # Of this segment. The check at the end is one of at most 24 bits, and weak against flips in a last code that is
     # unlikely: docs/format-ecdc-lm.md says how often a flip goes unnoticed.
-    codes = segment(3, num_frames=40)
+    codes = segment(3, num_frames=20)
     data = segment_bytes(codes, Toy())
     for bit in range(8 * len(data)):
         flipped = bytearray(data)

@@ -259,7 +259,7 @@ def test_same_bits_in_any_pieces_on_any_threads_and_instruction_set(length, cuts
 
 
 @pytest.mark.parametrize(("engines", "width"), [(ENGINES, 1), (JOINT_ENGINES, 20)], ids=["small", "joint"])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 300), max_size=11),
     name=st.sampled_from(sorted(ENGINES)),

@@ -41,8 +41,8 @@ def test_a_value_that_is_not_finite_is_found_wherever_it_is(
         damaged = values.copy()
         damaged.flat[-1] = (np.nan, np.inf, -np.inf)[number % 3]
         save_file({**weights, name: damaged}, path)
-        for parts in PARTS:
-            assert f"; 1 NaN or infinite: {name}. Pass" in refused(checkpoint, path, threads, parts)
+        parts = PARTS[number % len(PARTS)]
+        assert f"; 1 NaN or infinite: {name}. Pass" in refused(checkpoint, path, threads, parts)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])

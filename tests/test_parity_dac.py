@@ -12,7 +12,7 @@ from parity import Pair
 
 
 # The others have the network of one of these, with other numbers of books.
-@pytest.fixture(scope="module", params=["dac_16khz", "dac_44khz_16kbps"])
+@pytest.fixture(scope="module", params=["dac_16khz", pytest.param("dac_44khz_16kbps", marks=pytest.mark.slow)])
 def pair(request: pytest.FixtureRequest, random_pair: Callable[[str, int], Pair]) -> Pair:
     return random_pair(request.param, 1)
 

@@ -47,7 +47,9 @@ def test_short_signals(num_samples: int, pair: Pair) -> None:
     assert len(pair.compare(sound(pair, num_samples, num_samples)).hold().margins) <= 1
 
 
-@pytest.mark.parametrize("num_samples", [47_521, 48_001, pytest.param(95_500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "num_samples", [47_521, *(pytest.param(count, marks=pytest.mark.slow) for count in (48_001, 95_500))]
+)
 def test_segments(num_samples: int, segmented: Pair) -> None:
     assert len(segmented.compare(sound(segmented, num_samples, num_samples)).hold().margins) <= 1
 

@@ -103,6 +103,7 @@ def test_older_spelling_of_weight_norm_and_upstream_file(pair: Pair, tmp_path: P
     assert all(np.array_equal(read[name], pair.tensors[name]) for name in read)
 
 
+@pytest.mark.slow
 def test_real_tables_give_the_codes_of_onnxruntime(shared: Path, peer: Callable[..., Any]) -> None:
     tables = peer("onnxruntime", lambda: real.SnacTables(shared))
     codes = tables.their_codes(tables.latent)

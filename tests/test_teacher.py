@@ -18,15 +18,15 @@ teacher = "{teacher}"
 batch = 2
 seconds = 0.4
 warm_up = 5
-validate_every = 10
+validate_every = 4
 validate_clips = 1
 
 [[stages]]
-steps = 20
+steps = 8
 {first} = {weight}
 
 [[stages]]
-steps = 10
+steps = 4
 mel = 5.0
 imitate = true
 """

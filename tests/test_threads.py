@@ -99,7 +99,7 @@ def test_an_interrupted_push_ends_at_once_and_so_does_its_stream(threads: int) -
 @pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_signal_that_is_no_error_is_handled_within_a_push_and_changes_nothing(threads: int) -> None:
     engine = sequence(DEEP, random_tensors(DEEP))
-    rows = exact.signal(3_000_000 * threads)[:, np.newaxis]  # takes a second or more
+    rows = exact.signal(1_500_000 * threads)[:, np.newaxis]  # takes half a second or more
     expected = run(engine, rows, (), threads)
     handled = []
     before = signal.signal(signal.SIGALRM, lambda *_: handled.append(time.monotonic()))
