@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 import wavcodes
 from wavcodes import Codec, Codes, registry
-from wavcodes.graph import tensor_shapes
-from wavcodes.weights import check, locate
 
 Books = Sequence[NDArray]
 TIE = 1e-5
@@ -80,8 +78,7 @@ class Pair:
         entry = registry.checkpoint(name)
         self.theirs, self.spec, self.network = model, entry.spec, entry.network()
         self.ours: Codec = wavcodes.load(name, weights=path)
-        paths = tuple(located.path for located in locate(self.spec, path))
-        self.tensors = dict(check(entry.tensors(paths), tensor_shapes(self.network), name))  # their file may go
+        self.tensors = dict(entry.load(path))  # their file may go
         # Numbers of books to decode a part with: the fewest that a bandwidth has, and all.
         self.counts = sorted({self.spec.resolve_codebooks(self.spec.bandwidths[0]), self.spec.num_codebooks})
 

@@ -333,6 +333,12 @@ def test_what_a_codec_cannot_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_device_that_is_not_there_is_told(tmp_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("run", recipe(tmp_path), sound, "-o", tmp_path / "run", "--device", "abacus") == 65
+    assert "expected a device" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_another_recipe_in_the_same_folder_is_refused(
     tmp_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -412,7 +418,7 @@ def test_an_export_never_replaces_its_weights_by_its_card(tmp_path: Path, capsys
     assert not list(tmp_path.iterdir())
 
 
-def test_training_begins_with_published_weights(tmp_path: Path, sound: Path) -> None:
+def test_training_begins_with_published_weights(tmp_path: Path, sound: Path, torch: Any) -> None:
     from wavcodes.training.corpus import Corpus
     from wavcodes.training.recipe import read_recipe
     from wavcodes.training.run import Run, pretrained
@@ -421,6 +427,14 @@ def test_training_begins_with_published_weights(tmp_path: Path, sound: Path) -> 
     ready = Run(read_recipe(recipe(tmp_path)), Corpus(sound), tmp_path / "ready", start)
     random = Run(read_recipe(recipe(tmp_path)), Corpus(sound), tmp_path / "random")
     assert ready.scores()["mel_12"] < 0.5 * random.scores()["mel_12"]
+    # Later it needs them no more: what followed from them is in its state.
+    clips = torch.from_numpy(np.stack([exact.signal(RATE // 2, seed)[:, np.newaxis] for seed in range(4)]))
+    ready.trainer.advance(clips)
+    random.trainer.restore({name: value.clone() for name, value in ready.trainer.state().items()})
+    one, two = (each.trainer for each in (ready, random))
+    assert one.advance(clips) == two.advance(clips)
+    for name, value in one.state().items():
+        torch.testing.assert_close(two.state()[name], value, rtol=0, atol=0, msg=name)
 
 
 @pytest.mark.slow

@@ -79,16 +79,12 @@ class Codec:
         isa(precision)  # before the weights are looked for
         self.spec: CodecSpec = checkpoint.spec
         self.threads = resolve_threads(threads)
-        network = checkpoint.network()
-        paths = tuple(located.path for located in weights.locate(self.spec, source))
         from concurrent.futures import ThreadPoolExecutor  # here, because many programs never load a codec
 
         with giving_back(), ThreadPoolExecutor(self.threads) as pool:  # what the tensors take one after the other
-            tensors = weights.check(
-                checkpoint.tensors(paths), graph.tensor_shapes(network), ", ".join(path.name for path in paths)
-            )
+            tensors = checkpoint.load(source)
             digest = pool.submit(weights.digest, tensors)
-            self._engine = Engine(network, tensors, parts, precision, pool)
+            self._engine = Engine(checkpoint.network(), tensors, parts, precision, pool)
             self.weights_digest = digest.result()
         self._encoder_delay, self._decoder_delay = delays(self._engine, self.spec.framing())
 

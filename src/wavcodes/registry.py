@@ -1,16 +1,16 @@
 """The checkpoints that this package knows: one literal entry each, and what reads its files into a graph's tensors."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from . import graph
+from . import graph, weights
 from .errors import InputError
 from .framing import Segment
 from .models import dac, encodec, lyra, mimi, snac, wavcodes
 from .spec import CodecSpec, WeightFile, WeightSource
-from .weights import Tensors
 
 DEFAULT_CODEC = "wavcodes_16khz"
 
@@ -38,8 +38,22 @@ class Checkpoint:
 
     spec: CodecSpec
     network: Callable[[], graph.Network]
-    tensors: Callable[[tuple[Path, ...]], Tensors]
+    tensors: Callable[[tuple[Path, ...]], weights.Tensors]
     language_model: WeightSource | None = None
+
+    def load(self, source: str | os.PathLike[str] | None = None) -> weights.Checked:
+        """All tensors of the graph, by their names.
+
+        Args:
+            source: Where its files are; see `weights.locate`.
+
+        Raises:
+            ModelError: They are missing, unreachable, damaged, or not those of this network.
+            ResourceError: A file cannot be read or a cache cannot be written.
+        """
+        paths = tuple(located.path for located in weights.locate(self.spec, source))
+        names = ", ".join(path.name for path in paths)
+        return weights.check(self.tensors(paths), graph.tensor_shapes(self.network()), names)
 
 
 _LYRA = "https://raw.githubusercontent.com/google/lyra/c2395ffa8d32e0a0447c4ba534292015b282850a/model_coeffs"

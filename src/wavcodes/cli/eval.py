@@ -10,10 +10,9 @@ from pathlib import Path
 from ..audio import SOUND_SUFFIXES
 from ..errors import InputError
 from ..files import atomic_output, write_all
-from ..judge import metrics
+from ..judge import metrics, picture
 from ..judge.contenders import parse
 from ..judge.evaluation import Failure, Measurement, evaluate, record, summarise, table
-from ..judge.picture import SUFFIXES, draw
 from . import exits, jobs
 from .exits import CommandError
 from .jobs import STREAM, Job
@@ -22,17 +21,19 @@ from .report import SCHEMA, Report
 
 def run(arguments: Namespace, report: Report) -> int:
     """Measures all contenders on all clips and gives the exit code."""
-    numbers, picture = arguments.json_file, arguments.plot
+    numbers, plot = arguments.json_file, arguments.plot
     if numbers is not None:
         jobs.check_target(Job(STREAM, numbers), (".json",), arguments.force)
-    if picture is not None:
-        jobs.check_target(Job(STREAM, picture), SUFFIXES, arguments.force)
+    if plot is not None:
+        jobs.check_target(Job(STREAM, plot), picture.SUFFIXES, arguments.force)
     clips = list(_clips(arguments.inputs))
     try:
         contenders = parse(" ".join(arguments.codecs), dict(arguments.weights))
     except InputError as error:
         raise CommandError(str(error)) from error
     metrics.require(arguments.mode)
+    if plot is not None:
+        picture.require()
     measurements: list[Measurement] = []
     failures: list[Failure] = []
     with report.progress("measurements", None) as progress:
@@ -50,9 +51,9 @@ def run(arguments: Namespace, report: Report) -> int:
             write_all(file, json.dumps({"schema": SCHEMA, "command": "eval", **result}, indent=1).encode())
     if summaries:
         report.result(table(summaries))
-        if picture is not None:
-            with atomic_output(picture) as file:
-                draw(summaries, file, Path(picture).suffix.lower())
+        if plot is not None:
+            with atomic_output(plot) as file:
+                picture.draw(summaries, file, Path(plot).suffix.lower())
     if not failures:
         return exits.OK
     report.error(f"{len(failures)} of {len(failures) + len(measurements)} measurements failed")

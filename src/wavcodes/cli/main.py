@@ -47,23 +47,20 @@ def guarded(
         The exit code.
     """
     streams.reserve()
-    return streams.finish(_guarded(parser, work, argv, left))
-
-
-def _guarded(
-    parser: Callable[[], ArgumentParser],
-    work: Callable[[Namespace, Report], int],
-    argv: Sequence[str] | None,
-    left: str,
-) -> int:
     try:
         parsed = parser().parse_args(argv)
     except SystemExit as end:  # argparse has printed help or what is wrong
-        return end.code if isinstance(end.code, int) else exits.USAGE
-    report = Report(parsed.command, parsed.quiet, parsed.verbose, parsed.json)
+        code = end.code if isinstance(end.code, int) else exits.USAGE
+    else:
+        report = Report(parsed.command, parsed.quiet, parsed.verbose, parsed.json)
+        code = _outcome(lambda: work(parsed, report), report, left)
+    return streams.finish(code)
+
+
+def _outcome(work: Callable[[], int], report: Report, left: str) -> int:
     try:
         with _termination_raises():
-            return work(parsed, report)
+            return work()
     except KeyboardInterrupt:
         report.error(f"interrupted; {left}")
         return exits.INTERRUPTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 from ..errors import UnsupportedError
@@ -24,6 +25,18 @@ _STYLE: Any = {
 }
 
 
+def require() -> None:
+    """Finds out whether `draw` can do its work, before others have done theirs.
+
+    Raises:
+        UnsupportedError: matplotlib is missing.
+    """
+    if find_spec("matplotlib") is None:
+        raise UnsupportedError(
+            "a picture needs the package matplotlib; install the extra: pip install 'wavcodes[eval]'"
+        )
+
+
 def draw(summaries: Sequence[Summary], file: BinaryIO, suffix: str) -> None:
     """Draws each metric over the real bit rate, with the 95 % confidence intervals.
 
@@ -35,13 +48,10 @@ def draw(summaries: Sequence[Summary], file: BinaryIO, suffix: str) -> None:
     Raises:
         UnsupportedError: matplotlib is missing.
     """
-    try:
-        import matplotlib  # type: ignore[import-not-found, unused-ignore]
-        from matplotlib.figure import Figure  # type: ignore[import-not-found, unused-ignore]
-    except ImportError as error:
-        raise UnsupportedError(
-            "a picture needs the package matplotlib; install the extra: pip install 'wavcodes[eval]'"
-        ) from error
+    require()
+    import matplotlib  # type: ignore[import-not-found, unused-ignore]
+    from matplotlib.figure import Figure  # type: ignore[import-not-found, unused-ignore]
+
     keys = [key for key in METRICS if key in summaries[0].metrics]
     lines: dict[str, list[Summary]] = {}
     for each in summaries:

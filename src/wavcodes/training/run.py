@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from .. import graph, registry, weights
+from .. import registry
 from ..engines.torch import apply
 from ..engines.torch_quantizers import quantize
 from ..errors import InputError
@@ -47,8 +47,9 @@ class Run:
         teacher: Weights of the recipe's teacher, if not where the registry says.
 
     Raises:
-        InputError: The codec cannot be trained or has fewer codebooks, the sound does not fit it, the processes cannot
-            share a batch, a teacher is missing or does not fit, or the folder holds a run of another recipe.
+        InputError: The codec cannot be trained or has fewer codebooks, the sound does not fit it, there is no such
+            device, the processes cannot share a batch, a teacher is missing or does not fit, or the folder holds a run
+            of another recipe.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Run:
         if threads:
             torch.set_num_threads(threads)
         self.network = checkpoint.network()
-        self.folder, self._recipe, self._device = folder, recipe, torch.device(device)
+        self.folder, self._recipe, self._device = folder, recipe, _device(device)
         self._peers = Peers(self._device)
         if recipe.batch % self._peers.count:
             raise InputError(f"expected a batch that {self._peers.count} processes can share, got {recipe.batch} clips")
@@ -158,6 +159,13 @@ class Run:
             writer.writerow(numbers | {"step": self.trainer.step})
 
 
+def _device(name: str) -> torch.device:
+    try:
+        return torch.empty(0, device=name).device
+    except (AssertionError, RuntimeError) as error:
+        raise InputError(f"expected a device that PyTorch can use here, such as cpu, got {name}: {error}") from error
+
+
 def _write(tensors: Mapping[str, Tensor], path: Path, told: dict[str, str] | None = None) -> None:
     with atomic_output(path) as out:
         write_all(out, save({name: value.cpu().contiguous() for name, value in tensors.items()}, told))
@@ -190,8 +198,4 @@ def held_out(corpus: Corpus, clips: int, unit: int) -> Any:
 
 def pretrained(codec: str, source: str | None) -> dict[str, Tensor]:
     """Published or exported weights of a codec, by the graph's names."""
-    checkpoint = trainable(codec)
-    paths = tuple(located.path for located in weights.locate(checkpoint.spec, source))
-    shapes = graph.tensor_shapes(checkpoint.network())
-    checked = weights.check(checkpoint.tensors(paths), shapes, ", ".join(path.name for path in paths))
-    return {name: torch.from_numpy(np.array(value)) for name, value in checked.items()}
+    return {name: torch.from_numpy(np.array(value)) for name, value in trainable(codec).load(source).items()}

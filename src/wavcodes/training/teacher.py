@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .. import graph, registry, weights
+from .. import graph, registry
 from ..engines.torch import apply
 from ..errors import InputError
 
@@ -63,9 +63,7 @@ class Teacher:
         self._pupil, self._encoder, self._decoder = pupil, parts(network.encoder), parts(network.decoder)
         # A pupil that drops the first sound of its decoder has time to look ahead: its parts give their rows later.
         self._late = (_dropped(pupil) - _dropped(network)) // math.prod(map(_factor, parts(network.decoder)))
-        paths = tuple(located.path for located in weights.locate(checkpoint.spec, source))
-        names = ", ".join(path.name for path in paths)
-        tensors = weights.check(checkpoint.tensors(paths), graph.tensor_shapes(network), names)
+        tensors = checkpoint.load(source)
         self._tensors = {name: torch.from_numpy(np.array(value)).to(device) for name, value in tensors.items()}
         self._levels = [_level(rows) for rows in self._rows(clips.to(device))[:-1]]
 

@@ -61,8 +61,9 @@ class Trainer:
         self._discriminators = discriminators(recipe.windows, recipe.discriminator_channels).to(device)
         matrices: list[dict[str, Any]] = []
         others: list[dict[str, Any]] = []
+        self._scales = {name: torch.tensor(_scale(name, self._trained)) for name in self._trained}
         for name, value in self._trained.items():
-            group = {"params": [value], "scale": _scale(name, self._trained)}
+            group = {"params": [value], "scale": self._scales[name]}
             (matrices if _is_matrix(name, value) else others).append(group)
         self._optimizers: tuple[torch.optim.Optimizer, ...] = (
             torch.optim.Muon(matrices, weight_decay=recipe.weight_decay, adjust_lr_fn="match_rms_adamw"),
@@ -86,7 +87,7 @@ class Trainer:
         rate = stage.end_rate + (stage.rate - stage.end_rate) * (1 + np.cos(np.pi * progress)) / 2
         rate *= min(1.0, (self.step + 1) / max(1, self._recipe.warm_up))
         for group in (group for optimizer in self._optimizers for group in optimizer.param_groups):
-            group["lr"] = rate * group["scale"]
+            group["lr"] = rate * float(group["scale"])
         in_use = self._in_use(random)
         if self._teacher and stage.parts:
             terms, quantized = self._apart(self._teacher, clips, in_use)
@@ -125,9 +126,9 @@ class Trainer:
             lessons, latent = teacher.lessons(clips)
             given = [apply(each.part, self.tensors, each.given, noise=True)[:, each.skip :] for each in lessons]
         quantized = quantize(self._network.quantizer, self.tensors, latent, in_use)
-        pairs = [(each, lesson.wanted) for each, lesson in zip(given, lessons, strict=True)]
-        shares = [_missing(*pair) for pair in (*pairs, (quantized.rows, latent))]
-        return {"parts": torch.stack(shares).mean()}, quantized
+        wanted = [each.wanted for each in lessons]
+        shares = map(_missing, (*given, quantized.rows), (*wanted, latent))
+        return {"parts": torch.stack(list(shares)).mean()}, quantized
 
     def _whole(
         self, clips: Tensor, in_use: Tensor, stage: Stage, random: np.random.Generator
@@ -241,7 +242,8 @@ class Trainer:
             yield from ((f"optimizer{which}.{n}", parameter, optimizer) for n, parameter in enumerate(parameters))
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
-        for group, values in (("trained", self._trained), ("averaged", self.averaged), ("usage", self._usage)):
+        groups = {"trained": self._trained, "averaged": self.averaged, "usage": self._usage, "scales": self._scales}
+        for group, values in groups.items():
             yield from ((f"{group}.{name}", value) for name, value in values.items())
         yield from ((f"discriminators.{name}", value) for name, value in self._discriminators.state_dict().items())
 
