@@ -418,6 +418,22 @@ def test_an_export_never_replaces_its_weights_by_its_card(tmp_path: Path, capsys
     assert not list(tmp_path.iterdir())
 
 
+def test_the_newest_weights_count_where_discriminators_are(tmp_path: Path, sound: Path) -> None:
+    from safetensors import safe_open
+
+    from wavcodes.training.corpus import Corpus
+    from wavcodes.training.recipe import read_recipe
+    from wavcodes.training.run import Run
+
+    run = Run(read_recipe(recipe(tmp_path, steps=2, every=1)), Corpus(sound), tmp_path / "run")
+    run.best = 0.0  # which nothing is better than
+    kept: list[tuple[float, bool]] = []
+    run.train(lambda facts: kept.append((facts["step"], (tmp_path / "run" / "weights.safetensors").exists())))
+    assert kept == [(1, False), (2, False), (3, True), (4, True)]
+    with safe_open(tmp_path / "run" / "weights.safetensors", "np") as file:
+        assert json.loads(file.metadata()["scores"])["step"] == 4
+
+
 def test_training_begins_with_published_weights(tmp_path: Path, sound: Path, torch: Any) -> None:
     from wavcodes.training.corpus import Corpus
     from wavcodes.training.recipe import read_recipe

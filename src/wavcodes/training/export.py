@@ -16,6 +16,8 @@ from ..files import atomic_output, write_all
 from .recipe import Recipe, read_recipe
 from .run import RECIPE, WEIGHTS
 
+_CHOICE = "the best by the mel distance of held-out clips, or the last, in a stage with discriminators"
+
 
 def export(run: Path, path: Path) -> None:
     """Writes the best weights of a run as float16 to `path`, and its model card beside it, with the suffix `.md`.
@@ -55,7 +57,7 @@ def _card(recipe: Recipe, scores: dict[str, float], text: str, parameters: int, 
         f"- {spec.sample_rate} Hz, {spec.channels} channel(s), {spec.frame_rate:g} frames a second, "
         f"{spec.num_codebooks} codebooks of {spec.codebook_size}",
         f"- {parameters:,} parameters, float16; SHA-256 `{digest}`",
-        f"- Step {step:,} of {recipe.steps:,}, the best by the score of held-out clips: {heard:,.0f} hours heard",
+        f"- Step {step:,} of {recipe.steps:,}, after {heard:,.0f} hours of sound: {_CHOICE}",
         "",
         "| score of held-out clips | |",
         "|---|---|",

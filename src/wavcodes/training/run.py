@@ -146,7 +146,9 @@ class Run:
 
     def _save(self, facts: dict[str, float], scores: dict[str, float]) -> None:
         score = float(np.mean([value for name, value in scores.items() if name.startswith("mel_")]))
-        if score < self.best:
+        stage, _ = self._recipe.at(self.trainer.step - 1)
+        # What discriminators are for, the score does not measure: it gets worse at first, and the newest weights count.
+        if score < self.best or stage.adversarial:
             self.best = score
             told = {"scores": json.dumps({"step": self.trainer.step} | scores)}
             _write(self.trainer.averaged, self.folder / WEIGHTS, told)
