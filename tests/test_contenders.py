@@ -42,6 +42,9 @@ class TestParse:
             ("opsu", "opsu.*besides: opus, mp3, lpcnet"),
             (f"{OURS}@x", "'x' in"),
             (f"{OURS}@3,", "'' in"),
+            (f"{OURS}@", "'' in"),
+            ("opus@0", "'0' in"),
+            ("mp3@nan", "'nan' in"),
             (f"{OURS}@7", "bandwidths of"),
             (f"{OURS}@3 {OURS}@3", "twice"),
             ("lpcnet@3", "one bandwidth only"),
@@ -54,6 +57,8 @@ class TestParse:
     def test_weights_are_for_who_is_there(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="lyra_v2"):
             parse("opus", {"lyra_v2": tmp_path})
+        with pytest.raises(InputError, match="mp3"):
+            parse("mp3", {"mp3": tmp_path})
         with pytest.raises(ModelError):
             parse(OURS, {OURS: tmp_path / "none.safetensors"})
 

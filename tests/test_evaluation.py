@@ -206,6 +206,18 @@ class TestCommand:
             ("clips/d.wav", "opus 12 kbps"),
         ]
 
+    def test_what_was_measured_is_told_although_a_file_cannot_be_written(
+        self, clips: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(evaluation, "measure", lambda *_: {"stoi": 0.5})
+        drawings: list[str] = []
+        monkeypatch.setattr(picture, "draw", lambda _, file, suffix: drawings.append(suffix))
+        assert run("eval", "clips", "--codecs", "opus", "--json", "/dev/full", "--plot", "/dev/null") == 74
+        out, said = capfd.readouterr()
+        assert "| opus 12 kbps | 2 |" in out
+        assert "cannot write /dev/full" in said
+        assert drawings == [".svg"]
+
     def test_what_is_no_sound_is_told(self, clips: Path, capfd: pytest.CaptureFixture[str]) -> None:
         assert run("eval", "clips/README.md", "--codecs", "opus") == 65
         out, said = capfd.readouterr()
@@ -238,6 +250,9 @@ def test_a_missing_extra_is_told_before_any_codec_runs(
     [
         (["none", "--codecs", "opus"], 66, "no such file or folder"),
         ([".", "--codecs", "opus"], 66, "expected sound in ."),
+        (["a" * 300, "--codecs", "opus"], 66, "no such file or folder"),
+        (["clips", "clips/a.wav", "--codecs", "opus"], 2, "every clip once"),
+        (["clips", "--codecs", "opus", "--json", "-"], 2, "name a file"),
         (["clips", "--codecs", "opsu"], 2, "opsu"),
         (["clips", "--codecs", "opus", "--plot", "e.pdf"], 2, ".svg, .png"),
         (["clips", "--codecs", "opus", "--json", "none/e.json"], 73, "no folder"),

@@ -176,6 +176,11 @@ def test_what_is_too_short_for_visqol() -> None:
         measure(clip, clip.copy(), 48_000, "audio")
 
 
+def test_a_click_is_too_short_for_visqol_of_speech() -> None:
+    with pytest.raises(InputError, match=r"0.5 s or more, got 0.000125 s"):
+        measure(speech(1)[:, :2], speech(1)[:, :2], RATE)
+
+
 @pytest.mark.usefixtures("no_visqol")
 class TestErrors:
     @pytest.mark.parametrize(
@@ -184,6 +189,8 @@ class TestErrors:
             (lambda clip: (clip, clip[:, 1:]), r"\(1, 16000\), got \(1, 15999\)"),
             (lambda clip: (clip * 0, clip), "clip with sound in it, got silence"),
             (lambda clip: (clip, clip * 0), "expected sound, got silence"),
+            (lambda clip: (clip * 0 + 0.25, clip), "clip with sound in it, got silence"),
+            (lambda clip: (clip, clip * 0 + 0.25), "expected sound, got silence"),
             (lambda clip: (clip[:, :4_000], clip[:, :4_000]), "at least 0.4 s"),
         ],
     )

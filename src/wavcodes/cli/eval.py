@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from ..audio import SOUND_SUFFIXES
 from ..errors import InputError
 from ..files import atomic_output, write_all
 from ..judge import metrics, picture
 from ..judge.contenders import parse
-from ..judge.evaluation import Failure, Measurement, evaluate, record, summarise, table
-from . import exits, jobs
+from ..judge.evaluation import Failure, Measurement, Summary, evaluate, record, summarise, table
+from . import exits, jobs, streams
 from .exits import CommandError
 from .jobs import STREAM, Job
 from .report import SCHEMA, Report
@@ -21,11 +24,13 @@ from .report import SCHEMA, Report
 
 def run(arguments: Namespace, report: Report) -> int:
     """Measures all contenders on all clips and gives the exit code."""
+    streams.standard_output()
     numbers, plot = arguments.json_file, arguments.plot
+    if STREAM in (numbers, plot):
+        raise CommandError("the table goes to standard output (-); name a file for what else is wanted")
     if numbers is not None:
         jobs.check_target(Job(STREAM, numbers), (".json",), arguments.force)
-    if plot is not None:
-        jobs.check_target(Job(STREAM, plot), picture.SUFFIXES, arguments.force)
+    suffix = "" if plot is None else jobs.check_target(Job(STREAM, plot), picture.SUFFIXES, arguments.force)
     clips = list(_clips(arguments.inputs))
     try:
         contenders = parse(" ".join(arguments.codecs), dict(arguments.weights))
@@ -45,26 +50,44 @@ def run(arguments: Namespace, report: Report) -> int:
                 _tell(found, report)
             progress.update(sum(each.seconds for each in measurements))
     summaries = summarise(measurements)
-    if numbers is not None:
-        result = record(arguments.mode, summaries, measurements, failures)
-        with atomic_output(numbers) as file:
-            write_all(file, json.dumps({"schema": SCHEMA, "command": "eval", **result}, indent=1).encode())
-    if summaries:
-        report.result(table(summaries))
-        if plot is not None:
-            with atomic_output(plot) as file:
-                picture.draw(summaries, file, Path(plot).suffix.lower())
+    with ExitStack() as outputs:  # each is written, the last one first, though another cannot be
+        if summaries and plot is not None:
+            outputs.callback(_draw, summaries, plot, suffix)
+        if summaries:
+            outputs.callback(report.result, table(summaries))
+        if numbers is not None:
+            outputs.callback(_write, record(arguments.mode, summaries, measurements, failures), numbers)
     if not failures:
         return exits.OK
     report.error(f"{len(failures)} of {len(failures) + len(measurements)} measurements failed")
     return exits.SOME_FAILED if measurements else exits.exit_code(failures[0].error)
 
 
+def _write(result: dict[str, Any], name: str) -> None:
+    with atomic_output(name) as file:
+        write_all(file, json.dumps({"schema": SCHEMA, "command": "eval", **result}, indent=1).encode(), name)
+
+
+def _draw(summaries: Sequence[Summary], name: str, suffix: str) -> None:
+    with atomic_output(name) as file:
+        picture.draw(summaries, file, suffix)
+
+
 def _clips(names: Sequence[str]) -> Iterator[Path]:
+    seen: set[str] = set()
+    for path in _found(names):
+        real = os.path.realpath(path)
+        if real in seen:
+            raise CommandError(f"expected every clip once, got {path} twice, which would count more; leave one out")
+        seen.add(real)
+        yield path
+
+
+def _found(names: Sequence[str]) -> Iterator[Path]:
     for name in names:
         path = Path(name)
-        if not path.is_dir():
-            if not path.exists():
+        if not os.path.isdir(path):
+            if not os.path.exists(path):
                 raise CommandError(f"cannot read {name}: no such file or folder; check the path", exits.NO_INPUT)
             yield path
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 import time
@@ -87,17 +88,20 @@ def parse(text: str, weights: Mapping[str, str | os.PathLike[str]] | None = None
     sources = {_name(name): source for name, source in (weights or {}).items()}
     found: dict[str, Contender] = {}
     for item in text.split():
-        name, _, numbers = item.partition("@")
+        name, at, numbers = item.partition("@")
         name = _name(name)
-        bandwidths = [_kbps(number, item) for number in numbers.split(",")] if numbers else [None]
+        bandwidths = [_kbps(number, item) for number in numbers.split(",")] if at else [None]
         for contender in _contenders(name, bandwidths, sources.get(name)):
             if contender.label in found:
                 raise InputError(f"expected every codec and bandwidth once, got {contender.label} twice; leave one out")
             found[contender.label] = contender
     if not found:
         raise InputError("expected at least one codec to compare, got none; name some, such as wavcodes_16khz@3,6 opus")
-    if unused := sources.keys() - {contender.codec for contender in found.values()}:
-        raise InputError(f"expected weights of codecs that are compared, got some for {', '.join(sorted(unused))}")
+    if unused := sources.keys() - {each.codec for each in found.values() if isinstance(each, _Neural)}:
+        names = ", ".join(sorted(unused))
+        raise InputError(
+            f"expected weights of codecs that are compared and have some, got some for {names}; see --codecs"
+        )
     return list(found.values())
 
 
@@ -113,9 +117,12 @@ def _name(text: str) -> str:
 
 def _kbps(text: str, item: str) -> float:
     try:
-        return float(text)
+        kbps = float(text)
     except ValueError:
-        raise InputError(f"expected bandwidths in kbps, such as @3,6, got {text!r} in {item}") from None
+        kbps = math.nan
+    if not 0 < kbps < math.inf:
+        raise InputError(f"expected bandwidths in kbps, such as @3,6, got {text!r} in {item}")
+    return kbps
 
 
 def _contenders(

@@ -71,7 +71,7 @@ def measure(
     rate = RATES[mode]
     clip, rest = (resample(to_mono(each), sample_rate, rate).astype(np.float64) for each in (reference, degraded))
     for each, what, advice in ((clip, "a clip with sound in it", "leave it out"), (rest, "sound", "see what made it")):
-        if not each.any():
+        if each.min() == each.max():  # a constant is not heard, either
             raise InputError(f"expected {what}, got silence; {advice}")
     rest = _aligned(clip, rest, round(_LAG * rate))
     spectra = [(_spectrum(clip, seconds, rate), _spectrum(rest, seconds, rate)) for seconds in _WINDOWS]
@@ -160,9 +160,10 @@ def _visqol(clip: Signal, rest: Signal, rate: int, mode: Mode) -> float:
     padded = (np.concatenate([silence, each, silence]) for each in (clip, rest))
     try:
         return float(_visqol_api(mode).measure_from_arrays(*padded, rate).moslqo)
-    except ValueError as error:  # so it says that a clip is too short
+    except (ValueError, IndexError) as error:  # so it says that a clip is too short
+        seconds = len(clip) / rate
         raise InputError(
-            f"expected a clip that ViSQOL can measure, but it says: {error}; leave the clip out"
+            f"expected a clip that ViSQOL can measure, 0.5 s or more, got {seconds:.3g} s ({error}); leave the clip out"
         ) from error
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import AudioWriter
-from ..audio.loudness import SILENCE, loudness
+from ..audio.loudness import SILENCE, LoudnessMeter, loudness
 from ..errors import InputError
 from . import drawing, figures
 from .contenders import Coded
@@ -50,11 +50,12 @@ class _Version:
 
 
 def check_size(name: str, num_samples: int, channels: int, sample_rate: int, versions: int) -> None:
-    """Whether so many versions of a clip fit into a page, to be asked before any work.
+    """Whether so many versions of such a clip can be in a page, to be asked before any work.
 
     Raises:
-        InputError: They do not.
+        InputError: They do not fit, or the rate or the number of channels is none that loudness can be told of.
     """
+    LoudnessMeter(sample_rate, channels)
     second = 2 * channels * versions * sample_rate
     if num_samples * second > LARGEST * sample_rate:
         raise InputError(
