@@ -144,6 +144,32 @@ def test_what_cannot_be_read_is_told_and_left_out(tmp_path: Path, capsys: pytest
     assert not list((tmp_path / "none").iterdir())
 
 
+def test_a_damaged_archive_is_left_out_as_files_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sf.write(tmp_path / "good.wav", exact.signal(RATE), RATE)
+    with tarfile.open(tmp_path / "cut.tar", "w") as archive:
+        for name in "ab":
+            archive.add(tmp_path / "good.wav", f"{name}.wav")
+    (tmp_path / "cut.tar").write_bytes((tmp_path / "cut.tar").read_bytes()[:50_000])
+    assert command("prepare", tmp_path / "cut.tar", tmp_path / "good.wav", "-o", tmp_path / "prepared") == 0
+    assert "left out, from there on" in capsys.readouterr().err
+    found = json.loads((tmp_path / "prepared" / "index.json").read_text())["recordings"]
+    assert [name for name, _, _ in found] == ["a.wav", "good.wav"]
+
+
+def test_sound_is_prepared_where_none_is_and_all_sources_are(
+    tmp_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.read_bytes() for path in sound.iterdir()}
+    (audio, *_) = sound.parent.glob("*.flac")
+    assert command("prepare", audio, "-o", sound) == 65
+    assert "holds prepared sound already" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in sound.iterdir()} == before
+    assert command("prepare", audio, tmp_path / "none", "-o", tmp_path / "prepared") == 65
+    assert not (tmp_path / "prepared").exists()
+    assert command("prepare", audio, "-o", audio) == 74
+    assert f"cannot make the folder {audio}" in capsys.readouterr().err
+
+
 def test_what_is_held_out_is_never_drawn(tmp_path: Path, sound: Path) -> None:
     from wavcodes.training.clips import Clips
     from wavcodes.training.corpus import Corpus
@@ -357,6 +383,31 @@ def test_another_recipe_in_the_same_folder_is_refused(
         ('codec = "wavcodes_16khz"\nbatch = 0\n[[stages]]\nsteps = 2', "batch"),
         ('codec = "wavcodes_16khz"\nstages = []', "stages"),
         ('codec = "wavcodes_16khz"\n[[stages]]\nsteps = 2\nbypass = 1.5', "bypass"),
+        *(
+            (f'codec = "wavcodes_16khz"\n{line}\n[[stages]]\nsteps = 2', line.split()[0].split(".")[-1])
+            for line in (
+                "seconds = inf",
+                "seed = -1",
+                "warm_up = -1",
+                "windows = []",
+                "windows = [66]",
+                "weight_decay = nan",
+                'sources = {"*" = 0.0}',
+                'sources = {"*" = nan}',
+                "augmentation.speed = [0.0, 0.0]",
+                "augmentation.speed = [1.1, 0.9]",
+                "augmentation.gain_db = [0.0, inf]",
+            )
+        ),
+        *(
+            (f'codec = "wavcodes_16khz"\n[[stages]]\nsteps = 2\n{line}', said)
+            for line, said in (
+                ("mel = nan", "mel"),
+                ("rate = -1.0", "rate"),
+                ("mel = 0.0\ncodebook = 0.0", "weight above 0"),
+                ("mel = 0.0\nfreeze_encoder = true", "weight above 0"),
+            )
+        ),
     ],
 )
 def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -365,6 +416,59 @@ def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str, message: str) -
     (tmp_path / "recipe.toml").write_text(text)
     with pytest.raises(InputError, match=message):
         read_recipe(tmp_path / "recipe.toml")
+
+
+def test_clips_that_are_shorter_than_a_window_are_refused(
+    tmp_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = recipe(tmp_path)
+    path.write_text(path.read_text().replace("seconds = 0.5", "seconds = 0.1"))
+    assert command("run", path, sound, "-o", tmp_path / "run") == 65
+    assert "let seconds be 0.13 or more" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_error_of_who_makes_batches_reaches_who_waits_for_them(
+    tmp_path: Path, sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wavcodes.training.clips import Clips
+    from wavcodes.training.corpus import Corpus
+    from wavcodes.training.recipe import read_recipe
+
+    clips = Clips(Corpus(sound), read_recipe(recipe(tmp_path)), 4_000)
+    monkeypatch.setattr(clips, "batch", lambda step: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        next(clips.batches(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("", None, "deserializing"),
+        ("best", None, "best"),
+        ("trained.encoder.0.1.dw.bias", None, "got none"),
+        ("trained.encoder.0.1.dw.bias", [0.0], r"got one of \(1,\)"),
+        ("step", 9, "0 to 6 steps, got one of 9"),
+    ],
+)
+def test_a_state_that_is_none_of_the_run_is_told(
+    name: str, value: Any, said: str, tmp_path: Path, sound: Path, torch: Any
+) -> None:
+    from safetensors.torch import save
+
+    from wavcodes.training.corpus import Corpus
+    from wavcodes.training.recipe import read_recipe
+    from wavcodes.training.run import Run
+
+    wanted, corpus = read_recipe(recipe(tmp_path, steps=4)), Corpus(sound)
+    run = Run(wanted, corpus, tmp_path / "run")
+    state = run.trainer.state() | {"best": torch.tensor(1.0), name: torch.tensor(0 if value is None else value)}
+    if value is None:
+        del state[name]
+    data = save(state)
+    (tmp_path / "run" / "state.safetensors").write_bytes(data if name else data[:-9])
+    with pytest.raises(InputError, match=f"(?s)state.safetensors is damaged.*{said}.*another folder"):
+        Run(wanted, corpus, tmp_path / "run")
 
 
 def test_a_recipe_that_is_not_there_is_told(tmp_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -432,6 +536,37 @@ def test_the_newest_weights_count_where_discriminators_are(tmp_path: Path, sound
     assert kept == [(1, False), (2, False), (3, True), (4, True)]
     with safe_open(tmp_path / "run" / "weights.safetensors", "np") as file:
         assert json.loads(file.metadata()["scores"])["step"] == 4
+
+
+def test_weights_that_are_no_numbers_replace_none(tmp_path: Path, sound: Path) -> None:
+    from wavcodes.training.corpus import Corpus
+    from wavcodes.training.recipe import read_recipe
+    from wavcodes.training.run import Run
+
+    run = Run(read_recipe(recipe(tmp_path)), Corpus(sound), tmp_path / "run")
+    run.trainer.step = 8  # the last one, with discriminators
+    run._save({}, {"mel_12": float("nan")})
+    assert not (tmp_path / "run" / "weights.safetensors").exists()
+    assert run.best == float("inf")
+
+
+def test_an_export_replaces_nothing_and_needs_whole_weights_of_float16(tmp_path: Path, torch: Any) -> None:
+    from safetensors.torch import save
+
+    from wavcodes.training.export import export
+    from wavcodes.training.recipe import read_recipe, write_recipe
+
+    file, card, weights = (tmp_path / name for name in ("own.safetensors", "own.md", "weights.safetensors"))
+    write_recipe(read_recipe(recipe(tmp_path)), tmp_path / "recipe.json")
+    data = save({"large": torch.tensor([1e6])}, {"scores": '{"step": 2}'})
+    for content, said in ((data, "float16, got others in large"), (data[:-1], "damaged"), (b"", "damaged")):
+        weights.write_bytes(content)
+        with pytest.raises(InputError, match=said):
+            export(tmp_path, file)
+        assert not file.exists()
+    card.write_text("mine")
+    with pytest.raises(InputError, match=r"own.md exists already"):
+        export(tmp_path, file)
 
 
 def test_training_begins_with_published_weights(tmp_path: Path, sound: Path, torch: Any) -> None:

@@ -132,6 +132,17 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)  # once renamed, it is not there
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those that it is in, if it is not there.
+
+    Raises:
+        InputError: Its place does not exist.
+        ResourceError: A file has its name, or no space, no permission.
+    """
+    with _os_errors("make the folder", path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def _check_path(path: str | os.PathLike[str]) -> None:
     try:
         possible = b"\0" not in os.fsencode(path)

@@ -47,16 +47,22 @@ class Clips:
 
     def batches(self, first_step: int) -> Iterator[Rows]:
         """Batches `(B, N, channels)` from a step on, without end, made by a thread of their own."""
-        queue: Queue[Rows] = Queue(_AHEAD)
+        queue: Queue[Rows | Exception] = Queue(_AHEAD)
 
         def fill(step: int) -> None:
-            while True:
-                queue.put(self.batch(step))
-                step += 1
+            try:
+                while True:
+                    queue.put(self.batch(step))
+                    step += 1
+            except Exception as error:  # who waits for the batch has to hear of it
+                queue.put(error)
 
         Thread(target=fill, args=(first_step,), daemon=True).start()
         while True:
-            yield queue.get()
+            made = queue.get()
+            if isinstance(made, Exception):
+                raise made
+            yield made
 
     def batch(self, step: int) -> Rows:
         """The clips of a step, float32 `(B, N, channels)`."""

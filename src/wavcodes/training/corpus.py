@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..audio import SOUND_SUFFIXES, AudioReader, StreamResampler, to_channels
 from ..errors import CodecError, InputError, UnsupportedError
-from ..files import atomic_output, write_all
+from ..files import atomic_output, make_folder, write_all
 
 _SAMPLES, _INDEX = "samples.i16", "index.json"
 _HELD_OUT = 50  # one part in so many is never trained on
@@ -98,17 +98,22 @@ def prepare(
             encoded files, as `bytes` or as records with such a field (the layout of Hugging Face's datasets).
         folder: Where to.
         sample_rate, channels: As the codec takes them; other sound is converted.
-        tell: Is told of each file that cannot be read and is left out.
+        tell: Is told of each file or archive that cannot be read and is left out.
 
     Raises:
-        InputError: A source is not there, or none holds sound.
-        ResourceError: The disk is full.
+        InputError: A source is not there, none holds sound, or the folder holds some.
+        ResourceError: The disk is full, or the folder cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    for path in sources:
+        if not path.exists():
+            raise InputError(f"cannot read {path}: no such file or folder; check the path")
+    make_folder(folder)
+    if (folder / _INDEX).exists():
+        raise InputError(f"{folder} holds prepared sound already; name another folder, or remove it first")
     recordings: list[Recording] = []
     position = 0
     with atomic_output(folder / _SAMPLES) as out:
-        for name, source in _files(sources):
+        for name, source in _files(sources, tell):
             length = 0
             try:
                 for block in _decoded(source, name, sample_rate, channels):
@@ -128,7 +133,7 @@ def prepare(
     return Corpus(folder)
 
 
-def _files(sources: Sequence[Path]) -> Iterator[tuple[str, Path | BinaryIO]]:
+def _files(sources: Sequence[Path], tell: Callable[[str], None]) -> Iterator[tuple[str, Path | BinaryIO]]:
     for source in sources:
         if source.is_dir():
             inside = sorted(path for path in source.rglob("*") if path.is_file())
@@ -136,13 +141,18 @@ def _files(sources: Sequence[Path]) -> Iterator[tuple[str, Path | BinaryIO]]:
                 if path.suffix.lower() in SOUND_SUFFIXES:
                     yield path.relative_to(source).as_posix(), path
                 elif path.suffix.lower() in _SHARDS:
-                    yield from _SHARDS[path.suffix.lower()](path)
-        elif not source.exists():
-            raise InputError(f"there is no {source}")
+                    yield from _shard(path, tell)
         elif source.suffix.lower() in _SHARDS:
-            yield from _SHARDS[source.suffix.lower()](source)
+            yield from _shard(source, tell)
         else:
             yield source.name, source
+
+
+def _shard(path: Path, tell: Callable[[str], None]) -> Iterator[tuple[str, BinaryIO]]:
+    try:
+        yield from _SHARDS[path.suffix.lower()](path)
+    except InputError as error:
+        tell(f"left out, from there on: {error}")
 
 
 def _tar(path: Path) -> Iterator[tuple[str, BinaryIO]]:
@@ -152,7 +162,7 @@ def _tar(path: Path) -> Iterator[tuple[str, BinaryIO]]:
                 if member.isfile() and Path(member.name).suffix.lower() in SOUND_SUFFIXES:
                     file = archive.extractfile(member)
                     yield member.name, io.BytesIO(file.read() if file else b"")
-    except tarfile.TarError as error:
+    except (tarfile.TarError, OSError) as error:
         raise InputError(f"{path} is not a whole tar archive: {error}") from error
 
 

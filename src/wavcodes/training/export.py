@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 
 from .. import registry
@@ -25,25 +25,34 @@ def export(run: Path, path: Path) -> None:
     They load as `wavcodes.load(codec, weights=path)`.
 
     Raises:
-        InputError: The folder holds no run that has come to its first scores, or `path` has another suffix.
+        InputError: The folder holds no run that has come to its first scores, or a damaged one; `path` has another
+            suffix; a file is there already; or the weights are too large for float16.
     """
     if path.suffix != ".safetensors":
         raise InputError(f"expected a file .safetensors to write, got {path}; name one")
+    card_path = path.with_suffix(".md")
+    for each in (path, card_path):
+        if each.exists():
+            raise InputError(f"{each} exists already; name another output, or remove it first")
     if not (run / WEIGHTS).exists():
         raise InputError(f"expected {run} to be the folder of a run that has been scored once, but it has no {WEIGHTS}")
     recipe = read_recipe(run / RECIPE)
-    with safe_open(run / WEIGHTS, "pt") as file:
-        told = file.metadata() or {}
-    if "scores" not in told:
-        raise InputError(f"expected {run} to be the folder of a run, but its {WEIGHTS} has no scores; name another")
-    tensors = {name: value.to(torch.float16) for name, value in load((run / WEIGHTS).read_bytes()).items()}
-    data = save(tensors, {"codec": recipe.codec})
+    try:
+        with safe_open(run / WEIGHTS, "pt") as file:
+            scores = {name: float(value) for name, value in json.loads(file.metadata()["scores"]).items()}
+        tensors = {name: value.to(torch.float16) for name, value in load((run / WEIGHTS).read_bytes()).items()}
+        data = save(tensors, {"codec": recipe.codec})
+        parameters = sum(value.numel() for value in tensors.values())
+        card = _card(recipe, scores, (run / RECIPE).read_text(), parameters, hashlib.sha256(data).hexdigest())
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"expected {run} to be the folder of a run, but its {WEIGHTS} has no scores or is damaged; name another"
+        ) from error
+    if wide := [name for name, value in tensors.items() if not value.isfinite().all()]:
+        raise InputError(f"expected weights within the range of float16, got others in {', '.join(wide)}; train again")
     with atomic_output(path) as out:
         write_all(out, data)
-    parameters = sum(value.numel() for value in tensors.values())
-    digest = hashlib.sha256(data).hexdigest()
-    card = _card(recipe, json.loads(told["scores"]), (run / RECIPE).read_text(), parameters, digest)
-    with atomic_output(path.with_suffix(".md")) as out:
+    with atomic_output(card_path) as out:
         write_all(out, card.encode())
 
 

@@ -20,6 +20,10 @@ _REACH = 45.0  # dB between the loudest band of a clip and what counts as silenc
 _C1, _C3 = 0.01, 0.045  # keep what hardly varies from counting: SSIM's (Wang et al. 2004) for a range of 10 dB
 
 
+LONGEST_WINDOW = max(_BANDS)
+"""Samples that sound has at least to have."""
+
+
 class Spectra:
     """Spectra of sound and of what it became, at several resolutions."""
 

@@ -11,6 +11,14 @@ from ..files import atomic_output, open_input, read_up_to, write_all
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+# Bounds of numbers are also what refuses NaN and infinities.
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Decibels = Annotated[float, msgspec.Meta(ge=-200, le=200)]
+Speed = Annotated[float, msgspec.Meta(ge=0.1, le=10)]
+Window = Annotated[int, msgspec.Meta(ge=64, multiple_of=4)]  # of less, the discriminators' layers leave nothing
+
+LOSSES = ("codebook", "parts", "mel", "spectrum", "waveform", "similarity", "adversarial", "features")
+"""Their names in a `Stage`, where those of weight 0 are not computed."""
 
 _LARGEST = 1 << 20  # bytes of a recipe
 
@@ -35,19 +43,23 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     steps: Count
-    rate: float = 1e-3
-    end_rate: float = 1e-3
-    waveform: float = 0.0
-    spectrum: float = 0.0
-    mel: float = 15.0
-    similarity: float = 0.0
-    adversarial: float = 0.0
-    features: float = 0.0
-    codebook: float = 1.0
+    rate: Amount = 1e-3
+    end_rate: Amount = 1e-3
+    waveform: Amount = 0.0
+    spectrum: Amount = 0.0
+    mel: Amount = 15.0
+    similarity: Amount = 0.0
+    adversarial: Amount = 0.0
+    features: Amount = 0.0
+    codebook: Amount = 1.0
     bypass: Share = 0.0
-    parts: float = 0.0
+    parts: Amount = 0.0
     imitate: bool = False
     freeze_encoder: bool = False
+
+    def __post_init__(self) -> None:
+        if not any(getattr(self, name) for name in LOSSES if not (name == "codebook" and self.freeze_encoder)):
+            raise InputError("expected a loss with a weight above 0 that the stage can make less, got none")
 
 
 class Augmentation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,14 +73,20 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         speed: Range of factors of the speed, which changes pitch and formants with it.
     """
 
-    gain_db: tuple[float, float] = (0.0, 14.0)
+    gain_db: tuple[Decibels, Decibels] = (0.0, 14.0)
     mix: Share = 0.1
-    mix_db: tuple[float, float] = (5.0, 30.0)
+    mix_db: tuple[Decibels, Decibels] = (5.0, 30.0)
     noise: Share = 0.05
-    noise_db: tuple[float, float] = (15.0, 40.0)
+    noise_db: tuple[Decibels, Decibels] = (15.0, 40.0)
     band_limit: Share = 0.05
-    band_hz: tuple[float, float] = (3000.0, 7000.0)
-    speed: tuple[float, float] = (1.0, 1.0)
+    band_hz: tuple[Amount, Amount] = (3000.0, 7000.0)
+    speed: tuple[Speed, Speed] = (1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        for name in ("gain_db", "mix_db", "noise_db", "band_hz", "speed"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise InputError(f"expected as {name} the lower end of a range and the upper one, got {low}, {high}")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,23 +120,27 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     codec: str
     stages: Annotated[tuple[Stage, ...], msgspec.Meta(min_length=1)]
     teacher: str = ""
-    seed: int = 0
+    seed: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
     batch: Count = 16
-    seconds: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 1.0
     num_codebooks: tuple[Count, ...] = ()
-    sources: Mapping[str, float] = {}
+    sources: Mapping[str, Amount] = {}
     precision: Literal["bf16", "float32"] = "float32"
-    weight_decay: float = 0.01
+    weight_decay: Amount = 0.01
     average: Share = 0.999
-    warm_up: int = 150
-    revive_every: int = 100
+    warm_up: Annotated[int, msgspec.Meta(ge=0)] = 150
+    revive_every: Annotated[int, msgspec.Meta(ge=0)] = 100
     revive_until: Share = 0.7
-    discriminator_rate: float = 3e-4
-    windows: tuple[Count, ...] = (1024, 512, 256)
-    discriminator_channels: Count = 16
+    discriminator_rate: Amount = 3e-4
+    windows: Annotated[tuple[Window, ...], msgspec.Meta(min_length=1)] = (1024, 512, 256)
+    discriminator_channels: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 16
     validate_every: Count = 500
     validate_clips: Count = 64
     augmentation: Augmentation = Augmentation()
+
+    def __post_init__(self) -> None:
+        if self.sources and not any(self.sources.values()):
+            raise InputError("expected a share above 0 of at least one of the sources, got none")
 
     @property
     def steps(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -19,15 +21,15 @@ from .. import registry
 from ..engines.torch import apply
 from ..engines.torch_quantizers import quantize
 from ..errors import InputError
-from ..files import atomic_output, write_all
+from ..files import atomic_output, make_folder, write_all
 from .clips import Clips
 from .corpus import Corpus
 from .initial import initial
-from .losses import Spectra
+from .losses import LONGEST_WINDOW, Spectra
 from .peers import Peers
-from .recipe import Recipe, read_recipe, write_recipe
+from .recipe import LOSSES, Recipe, read_recipe, write_recipe
 from .teacher import Teacher
-from .trainer import LOSSES, Trainer
+from .trainer import Trainer
 
 STATE, WEIGHTS, CURVES, RECIPE = "state.safetensors", "weights.safetensors", "curves.csv", "recipe.json"
 
@@ -48,8 +50,8 @@ class Run:
 
     Raises:
         InputError: The codec cannot be trained or has fewer codebooks, the sound does not fit it, there is no such
-            device, the processes cannot share a batch, a teacher is missing or does not fit, or the folder holds a run
-            of another recipe.
+            device, the clips are too short, the processes cannot share a batch, a teacher is missing or does not fit,
+            or the folder holds a run of another recipe or a state that is damaged.
     """
 
     def __init__(
@@ -82,12 +84,17 @@ class Run:
             raise InputError(f"expected a batch that {self._peers.count} processes can share, got {recipe.batch} clips")
         unit = math.lcm(spec.frame_multiple, *spec.strides) * spec.hop_length
         length = max(1, round(recipe.seconds * spec.sample_rate / unit)) * unit
+        if length < (needed := max(LONGEST_WINDOW, *recipe.windows)):
+            raise InputError(
+                f"expected clips of {needed} samples or more, for that is the longest window that they are compared "
+                f"with, got {length}; let seconds be {math.ceil(100 * needed / spec.sample_rate) / 100:g} or more"
+            )
         self._clips = Clips(corpus, recipe, length, self._peers.share)
         self._held_out = torch.from_numpy(held_out(corpus, recipe.validate_clips, unit)).to(self._device)
         self._spectra = Spectra(spec.sample_rate, self._device)
         clips = torch.from_numpy(Clips(corpus, recipe, length).batch(0))  # all of them, in every process
         taught = Teacher(recipe.teacher, teacher, self.network, clips, self._device) if recipe.teacher else None
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         going_on = (folder / STATE).exists()
         if going_on and read_recipe(folder / RECIPE) != recipe:
             raise InputError(f"{folder} holds a run of another recipe; name another folder")
@@ -95,11 +102,21 @@ class Run:
         self.trainer = Trainer(self.network, spec.sample_rate, dict(start), recipe, self._device, self._peers, taught)
         self.best = float("inf")
         if going_on:
-            state = load((folder / STATE).read_bytes())
-            self.best = float(state.pop("best"))
-            self.trainer.restore(state)
+            self._restore()
         elif not self._peers.rank:
             write_recipe(recipe, folder / RECIPE)
+
+    def _restore(self) -> None:
+        path = self.folder / STATE
+        try:
+            state = load(path.read_bytes())
+            self.best = float(state.pop("best"))
+            self.trainer.restore(state)
+        except (SafetensorError, KeyError, RuntimeError, ValueError) as error:
+            raise InputError(
+                f"{path} is damaged, or another version's ({error}); begin in another folder, and if there are any, "
+                f"--from this one's {WEIGHTS}"
+            ) from error
 
     def train(self, report: Callable[[dict[str, float]], None]) -> None:
         """Trains to the end of the recipe.
@@ -148,22 +165,28 @@ class Run:
         score = float(np.mean([value for name, value in scores.items() if name.startswith("mel_")]))
         stage, _ = self._recipe.at(self.trainer.step - 1)
         # What discriminators are for, the score does not measure: it gets worse at first, and the newest weights count.
-        if score < self.best or stage.adversarial:
+        if math.isfinite(score) and (score < self.best or stage.adversarial or stage.features):
             self.best = score
             told = {"scores": json.dumps({"step": self.trainer.step} | scores)}
             _write(self.trainer.averaged, self.folder / WEIGHTS, told)
         _write(self.trainer.state() | {"best": torch.tensor(self.best, dtype=torch.float64)}, self.folder / STATE)
-        with open(self.folder / CURVES, "a", newline="") as file:
-            writer = csv.DictWriter(file, ("step", "steps_per_second", *LOSSES, "gradient", *scores), restval="")
-            if not file.tell():
-                writer.writeheader()
-            numbers = {name: f"{value:.6g}" for name, value in (facts | scores).items()}
-            writer.writerow(numbers | {"step": self.trainer.step})
+        curves = self.folder / CURVES
+        before = curves.read_bytes() if curves.is_file() else b""
+        rows = io.StringIO(newline="")
+        writer = csv.DictWriter(rows, ("step", "steps_per_second", *LOSSES, "gradient", *scores), restval="")
+        if not before:
+            writer.writeheader()
+        numbers = {name: f"{value:.6g}" for name, value in (facts | scores).items()}
+        writer.writerow(numbers | {"step": self.trainer.step})
+        with atomic_output(curves) as out:
+            write_all(out, before + rows.getvalue().encode())
 
 
 def _device(name: str) -> torch.device:
     try:
-        return torch.empty(0, device=name).device
+        made = torch.zeros(1, device=name)
+        made.cpu()  # some names are of no place where anything is computed
+        return made.device
     except (AssertionError, RuntimeError) as error:
         raise InputError(f"expected a device that PyTorch can use here, such as cpu, got {name}: {error}") from error
 

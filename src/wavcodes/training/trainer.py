@@ -14,6 +14,7 @@ from torch import Tensor
 from .. import graph
 from ..engines.torch import apply
 from ..engines.torch_quantizers import Quantized, codebooks, quantize
+from ..errors import InputError
 from . import losses
 from .discriminators import adversarial_loss, discriminators, feature_loss, own_loss
 from .peers import Peers
@@ -26,10 +27,6 @@ _SMALLEST_MATRIX = 16  # on both sides
 _USAGE_KEPT = 0.98  # of how often each entry was used, in a step
 _LARGER = 10.0  # times as large as it begins a layer may become soon
 _DEAD = 0.05  # of the mean usage
-
-
-LOSSES = ("codebook", "parts", "mel", "spectrum", "waveform", "similarity", "adversarial", "features")
-"""Their names in a `Stage`, where those of weight 0 are not computed."""
 
 
 class Trainer:
@@ -218,16 +215,23 @@ class Trainer:
         return dict(self._state())
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Takes over what `state` gave."""
-        self.step = int(state["step"])
+        """Takes over what `state` gave.
+
+        Raises:
+            InputError: It is that of another network or recipe, or damaged.
+        """
+        self.step = int(_like(torch.tensor(0), state, "step"))
+        if not 0 <= self.step <= self._recipe.steps:
+            raise InputError(f"expected a state of 0 to {self._recipe.steps} steps, got one of {self.step}")
         for number, parameter, optimizer in self._optimized():
             found = {name.rsplit(".", 1)[1]: value for name, value in state.items() if name.startswith(f"{number}.")}
             if found:
                 optimizer.state[parameter] = {
-                    name: value if name == "step" else value.to(self._device) for name, value in found.items()
+                    name: value if name == "step" else _like(parameter, state, f"{number}.{name}").to(self._device)
+                    for name, value in found.items()
                 }
         for name, value in self._named():
-            value.data.copy_(state[name])
+            value.data.copy_(_like(value, state, name))
 
     def _state(self) -> Iterator[tuple[str, Tensor]]:
         yield "step", torch.tensor(self.step)
@@ -246,6 +250,15 @@ class Trainer:
         for group, values in groups.items():
             yield from ((f"{group}.{name}", value) for name, value in values.items())
         yield from ((f"discriminators.{name}", value) for name, value in self._discriminators.state_dict().items())
+
+
+def _like(value: Tensor, state: Mapping[str, Tensor], name: str) -> Tensor:
+    """The tensor of a state, if it is there and of this shape."""
+    found = state.get(name)
+    if found is None or found.shape != value.shape:
+        got = "none" if found is None else f"one of {tuple(found.shape)}"
+        raise InputError(f"expected as {name} of the state a tensor of {tuple(value.shape)}, got {got}")
+    return found
 
 
 def _missing(given: Tensor, wanted: Tensor) -> Tensor:
