@@ -132,7 +132,7 @@ def test_commands_parse(command: list[str]) -> None:
 
 def test_commands_of_training_parse() -> None:
     found = [train.parser().parse_args(command) for command in commands(TRAINING_PAGE, "wavcodes-train")]
-    assert [each.command for each in found] == ["prepare", "run", "export"]
+    assert [each.command for each in found] == ["prepare", "run", "export", "prepare", "run"]
 
 
 def test_every_command_is_in_the_readme() -> None:

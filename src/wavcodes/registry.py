@@ -42,15 +42,7 @@ class Checkpoint:
     language_model: WeightSource | None = None
 
     def load(self, source: str | os.PathLike[str] | None = None) -> weights.Checked:
-        """All tensors of the graph, by their names.
-
-        Args:
-            source: Where its files are; see `weights.locate`.
-
-        Raises:
-            ModelError: They are missing, unreachable, damaged, or not those of this network.
-            ResourceError: A file cannot be read or a cache cannot be written.
-        """
+        """All tensors of the graph, found and checked as `weights.locate` and `weights.check` say."""
         paths = tuple(located.path for located in weights.locate(self.spec, source))
         names = ", ".join(path.name for path in paths)
         return weights.check(self.tensors(paths), graph.tensor_shapes(self.network()), names)
@@ -79,7 +71,7 @@ _CHECKPOINTS = (
                 files=(
                     WeightFile(
                         "wavcodes_16khz.safetensors",
-                        sha256="686ffcef667edfcf66c81a617fcc06a5adff43acfa72c69ec8ff9aeeea3e0f52",
+                        sha256="cb0d83772cfb38f02e6a2cde648e195f67fcd8cc58075a237fc174c5561b19a6",
                         size=3_938_218,
                     ),
                 ),
