@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wavcodes import registry
+from wavcodes.checkpoint import Checkpoint
 from wavcodes.framing import Segment
 from wavcodes.graph import Network, tensor_shapes
 from wavcodes.models import dac, encodec, mimi, snac
@@ -146,7 +147,7 @@ SMALL: dict[str, tuple[str, Any, Any, dict[str, Any]]] = {
 follows, the module of the family, its widths, and the facts of its spec that follow from them."""
 
 
-def small(name: str, folder: Path) -> tuple[registry.Checkpoint, Path]:
+def small(name: str, folder: Path) -> tuple[Checkpoint, Path]:
     """One of `SMALL`, and a file of weights for it."""
     entry_name, module, config, facts = SMALL[name]
     entry = registry.checkpoint(entry_name)
@@ -161,7 +162,7 @@ def small(name: str, folder: Path) -> tuple[registry.Checkpoint, Path]:
     bandwidths = tuple(spec.bandwidth(k) for k in range(1, books + 1))
     spec = replace(spec, bandwidths=bandwidths, default_bandwidth=bandwidths[-1])
     path = weights(network, folder)
-    return registry.Checkpoint(spec, lambda: network, entry.tensors), path
+    return Checkpoint(spec, lambda: network, entry.tensors), path
 
 
 def weights(network: Network, folder: Path) -> Path:

@@ -27,7 +27,7 @@ ROWS = (
     ("programs",),
     ("audio", "weights"),
     ("containers",),
-    ("models", "engines"),
+    ("checkpoint", "models", "engines"),
     ("registry", "streaming"),
     ("codec",),
     ("descript", "lm", "pretrained", "provider_config"),

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from wavcodes import Codec, ModelError
+from wavcodes.checkpoint import Checkpoint
 from wavcodes.engines.native import Engine
 from wavcodes.graph import Network, Parts, tensor_shapes
-from wavcodes.registry import Checkpoint
 
 Weights = dict[str, NDArray[np.float32]]
 PARTS: tuple[Parts, ...] = ("both", "encode", "decode")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import wavcodes
 from wavcodes import Codec, Codes, registry
+from wavcodes.checkpoint import Checkpoint
 from wavcodes.engines.native import _core
 
 
@@ -31,7 +32,7 @@ def instruction_sets() -> list[str]:
 SETS = instruction_sets()
 
 
-def on_every_set(checkpoint: registry.Checkpoint, weights: Path | None = None) -> dict[str, Codec]:
+def on_every_set(checkpoint: Checkpoint, weights: Path | None = None) -> dict[str, Codec]:
     """The codec, loaded for each instruction set."""
     loaded = {}
     with pytest.MonkeyPatch.context() as patch:

@@ -207,16 +207,16 @@ class TestPage:
         with pytest.raises(
             InputError, match=r"a.wav: expected at most 64 MB .* at most (\d+) s with --from and --to"
         ) as told:
-            report.check_size("a.wav", 200 * 48_000, 2, 48_000, 4)
+            report.check_clip("a.wav", 200 * 48_000, 2, 48_000, 4)
         (longest,) = re.findall(r"at most (\d+) s with", str(told.value))
-        report.check_size("a.wav", int(longest) * 48_000, 2, 48_000, 4)
+        report.check_clip("a.wav", int(longest) * 48_000, 2, 48_000, 4)
         with pytest.raises(InputError):
-            report.check_size("a.wav", (int(longest) + 1) * 48_000, 2, 48_000, 4)
+            report.check_clip("a.wav", (int(longest) + 1) * 48_000, 2, 48_000, 4)
 
     @pytest.mark.parametrize(("channels", "rate"), [(6, 16_000), (1, 400_000)])
     def test_what_has_no_loudness_is_refused_before_any_work(self, channels: int, rate: int) -> None:
         with pytest.raises(InputError, match="expected"):
-            report.check_size("a.wav", 100, channels, rate, 2)
+            report.check_clip("a.wav", 100, channels, rate, 2)
 
 
 class TestCommand:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from wavcodes import graph, registry
+from wavcodes.checkpoint import Checkpoint
 from wavcodes.engines.native import Engine
 
 FRAMES = 37
@@ -19,13 +20,13 @@ def torch(peer: Callable[..., Any]) -> Any:
     return peer("torch")
 
 
-def loaded(checkpoint: registry.Checkpoint, path: Path) -> tuple[graph.Network, dict[str, np.ndarray]]:
+def loaded(checkpoint: Checkpoint, path: Path) -> tuple[graph.Network, dict[str, np.ndarray]]:
     network = checkpoint.network()
     tensors = checkpoint.tensors((path,))
     return network, {name: np.ascontiguousarray(tensors[name], np.float32) for name in graph.tensor_shapes(network)}
 
 
-def family(name: str, folder: Path) -> tuple[registry.Checkpoint, Path]:
+def family(name: str, folder: Path) -> tuple[Checkpoint, Path]:
     if name == "wavcodes_16khz":
         checkpoint = registry.checkpoint(name)
         return checkpoint, exact.weights(checkpoint.network(), folder)

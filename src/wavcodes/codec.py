@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from . import graph, registry, weights
 from .audio import check_audio
+from .checkpoint import Checkpoint
 from .codes import Codes
 from .engines.native import Engine, Precision, isa, resolve_threads
 from .engines.segments import delays, encoder
@@ -66,7 +67,7 @@ class Codec:
 
     def __init__(
         self,
-        checkpoint: registry.Checkpoint,
+        checkpoint: Checkpoint,
         source: str | os.PathLike[str] | None = None,
         threads: int | None = None,
         parts: graph.Parts = "both",

@@ -1,12 +1,8 @@
 """The checkpoints that this package knows: one literal entry each, and what reads its files into a graph's tensors."""
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-from . import graph, weights
+from .checkpoint import Checkpoint
 from .errors import InputError
 from .framing import Segment
 from .models import dac, encodec, lyra, mimi, snac, wavcodes
@@ -22,30 +18,6 @@ FOR_SUFFIX = {
     ".lyra": "lyra_v2",
 }
 """The codec that a file name's suffix stands for where nothing else says which."""
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """One published set of weights and the network that they belong to.
-
-    Attributes:
-        spec: Its facts.
-        network: Builds its graph.
-        tensors: Reads its files, in the order of `spec.weights.files`, into tensors under the names of the graph; what
-            is missing or misshapen is for `weights.check` to find.
-        language_model: Weights of the model that predicts its codes (see `wavcodes.language_model`), or None.
-    """
-
-    spec: CodecSpec
-    network: Callable[[], graph.Network]
-    tensors: Callable[[tuple[Path, ...]], weights.Tensors]
-    language_model: WeightSource | None = None
-
-    def load(self, source: str | os.PathLike[str] | None = None) -> weights.Checked:
-        """All tensors of the graph, found and checked as `weights.locate` and `weights.check` say."""
-        paths = tuple(located.path for located in weights.locate(self.spec, source))
-        names = ", ".join(path.name for path in paths)
-        return weights.check(self.tensors(paths), graph.tensor_shapes(self.network()), names)
 
 
 _LYRA = "https://raw.githubusercontent.com/google/lyra/c2395ffa8d32e0a0447c4ba534292015b282850a/model_coeffs"

@@ -60,12 +60,12 @@ def _compare(job: Job, arguments: Namespace, report: Report) -> None:
 
 def _clip(job: Job, versions: int, arguments: Namespace, report: Report) -> tuple[NDArray[np.float32], int]:
     """The stretch that is asked for, float32 `(channels, samples)`, and its rate; speech in mono, as `eval` has it."""
-    from ..judge.report import check_size
+    from ..judge.report import check_clip
 
     with jobs.opened_source(job) as file, AudioReader(file, job.source_name) as reader:
         start, stop = sounds.stretch(reader, arguments)
         channels = 1 if arguments.mode == "speech" else reader.channels
-        check_size(reader.name, stop - start, channels, reader.sample_rate, versions)
+        check_clip(reader.name, stop - start, channels, reader.sample_rate, versions)
         if channels != reader.channels:
             report.note(f"{reader.name}: {reader.channels} channels mixed down to mono; --mode audio keeps them")
         blocks = [to_channels(block, channels) for block in reader.blocks(start, stop)]

@@ -49,7 +49,7 @@ class _Version:
     gain: float  # dB, with which all versions are equally loud
 
 
-def check_size(name: str, num_samples: int, channels: int, sample_rate: int, versions: int) -> None:
+def check_clip(name: str, num_samples: int, channels: int, sample_rate: int, versions: int) -> None:
     """Whether so many versions of such a clip can be in a page, to be asked before any work.
 
     Raises:

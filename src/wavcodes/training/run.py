@@ -18,6 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from .. import registry
+from ..checkpoint import Checkpoint
 from ..engines.torch import apply
 from ..engines.torch_quantizers import quantize
 from ..errors import InputError
@@ -196,7 +197,7 @@ def _write(tensors: Mapping[str, Tensor], path: Path, told: dict[str, str] | Non
         write_all(out, save({name: value.cpu().contiguous() for name, value in tensors.items()}, told))
 
 
-def trainable(codec: str) -> registry.Checkpoint:
+def trainable(codec: str) -> Checkpoint:
     """The registry's entry of a codec that can be trained.
 
     Raises:

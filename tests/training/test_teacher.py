@@ -1,7 +1,6 @@
 """Learning from another codec: what each part is given and is to make of it, and the runs that do so."""
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +29,6 @@ steps = 4
 mel = 5.0
 imitate = true
 """
-
-
-@pytest.fixture(scope="module")
-def torch(peer: Callable[..., Any]) -> Any:
-    peer("msgspec")
-    torch = peer("torch")
-    torch.set_num_threads(1)
-    return torch
 
 
 def run(folder: Path, teacher: str, first: str = "parts", weight: str = "1.0", start: Any = None) -> Any:
