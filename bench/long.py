@@ -37,12 +37,12 @@ def main() -> None:
         "Printed by `python bench/long.py -o docs/long-audio.md`. Each codec encodes and decodes one signal as",
         "streams, 10 s at a time, with random weights, in a process of its own. Memory is the peak of resident memory",
         "above what the loaded codec takes, encoder and decoder together; time is the CPU time of both for a second",
-        "of audio, the median of the windows.",
+        f"of audio: new streams and those that came to {long:g} min take turns, medians of {long_audio.TURNS} windows.",
         "",
         f"Machine: {machine()}, {arguments.threads} thread(s).",
         "",
         f"| codec | codec, MiB | after {short:g} min, MiB | after {long:g} min, MiB "
-        f"| first {short:g} min, ms/s | last {short:g} min, ms/s | ratio |",
+        f"| new, ms/s | after {long:g} min, ms/s | ratio |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in arguments.codec or list_codecs():
@@ -57,8 +57,7 @@ def main() -> None:
                 weights = exact.weights(registry.checkpoint(name).network(), Path(folder))
             found = long_audio.measure(name, weights, arguments.threads, (short, long))
         early, late = (peak - found["loaded"] for peak in found["peaks"])
-        costs, count = found["costs"]["long"], max(1, round(short * 60 / long_audio.WINDOW))
-        begin, end = (1e3 * median(each) for each in (costs[:count], costs[-count:]))
+        begin, end = (1e3 * median(found["costs"][kind]) for kind in ("early", "late"))
         memory = f"{found['loaded']:.0f} | {early:.0f} | {late:.0f}"
         lines.append(f"| `{name}` | {memory} | {begin:.1f} | {end:.1f} | {end / begin:.2f} |")
         print(lines[-1], file=sys.stderr, flush=True)

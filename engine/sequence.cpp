@@ -90,14 +90,20 @@ class Sequence::Run {
         return false;
     }
 
-    // Runs pieces, side by side with other threads that do the same, until nothing is left.
+    // Runs pieces, side by side with other threads that do the same, until no two can run: the threads that wait then are
+    // of more use within a layer.
     void work() {
         std::unique_lock<std::mutex> lock(mutex_);
         for (;;) {
             const size_t i = failed_ ? none : next();
             if (i != none) {
                 const Turn turn(*this, i);
-                if (waiting_ && next() != none) changed_.notify_one();
+                const bool another = next() != none;
+                if (!another && active_ == 1) {
+                    changed_.notify_all();
+                    return;
+                }
+                if (another && waiting_) changed_.notify_one();
                 lock.unlock();
                 try {
                     run(i, 1);
@@ -190,7 +196,7 @@ class Sequence::Run {
 void Sequence::advance(State& state, size_t first, size_t last, int threads,
                        const std::function<void()>& between, size_t most) const {
     Run run(*this, state, first, last, between, most);
-    if (run.alone(threads)) parallel(threads, [&](int) { run.work(); });
+    while (run.alone(threads)) parallel(threads, [&](int) { run.work(); });
 }
 
 void Sequence::advance(State& state, int threads, const std::function<void()>& between, size_t most) const {

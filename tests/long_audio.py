@@ -13,6 +13,9 @@ import wavcodes
 WINDOW = 10
 """Seconds that are pushed at a time and whose cost is measured together."""
 
+TURNS = 12
+"""How many windows the long streams and new ones take in turns in the end: only what runs at the same time compares."""
+
 # Not ru_maxrss: a process inherits that from the one that started it.
 SCRIPT = """
 import json, pathlib, sys, time
@@ -23,7 +26,7 @@ def memory(field):
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith(field))
 
-name, weights, small, threads, checkpoints, window = json.loads(sys.argv[1])
+name, weights, small, threads, checkpoints, window, turns = json.loads(sys.argv[1])
 imported = memory("VmRSS")
 import exact
 if small:
@@ -33,7 +36,7 @@ else:
 loaded = memory("VmRSS") - imported
 rate = codec.spec.sample_rate
 audio = exact.clip(codec.spec, window * rate)
-costs = {"long": [], "window": [], "second": []}  # CPU seconds per second of audio
+costs = {"early": [], "late": [], "window": [], "second": []}  # CPU seconds per second of audio
 peaks = []
 
 def through(encoder, decoder, piece):
@@ -49,13 +52,19 @@ def clip(seconds):
     through(encoder, decoder, audio[:, : seconds * rate])
     decoder.push(encoder.flush()), decoder.flush()
 
-encoder, decoder = codec.stream_encoder(), codec.stream_decoder()
+def piece(i):
+    return numpy.roll(audio, 7919 * i, axis=1)
+
+streams = codec.stream_encoder(), codec.stream_decoder()
 counts = [round(minutes * 60 / window) for minutes in checkpoints]
 for i in range(counts[-1]):
-    piece = numpy.roll(audio, 7919 * i, axis=1)
-    timed("long", window, lambda: through(encoder, decoder, piece))
+    through(*streams, piece(i))
     if i + 1 in counts:
         peaks.append(memory("VmHWM") - imported)
+others = codec.stream_encoder(), codec.stream_decoder()
+for i in range(turns):
+    timed("late", window, lambda: through(*streams, piece(i)))
+    timed("early", window, lambda: through(*others, piece(i)))
 for _ in range(5):
     timed("window", window, lambda: clip(window))
 for _ in range(20):
@@ -78,10 +87,11 @@ def measure(
 
     Returns:
         `loaded`: MiB that the codec took, `peaks`: MiB above import after each of `minutes`, and `costs`: CPU seconds
-        per second of audio, of the `long` signal's windows, of clips of one `window` and of clips of one `second`.
+        per second of audio: of windows `late` in the long signal and `early` in a new one, measured in turns, of clips
+        of one `window` and of clips of one `second`.
     """
     paths = [str(Path(wavcodes.__file__).parents[1]), str(Path(__file__).parent)]
-    arguments = json.dumps([name, weights and str(weights), small, threads, list(minutes), WINDOW])
+    arguments = json.dumps([name, weights and str(weights), small, threads, list(minutes), WINDOW, TURNS])
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, arguments],
         capture_output=True,
