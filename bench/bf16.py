@@ -2,7 +2,7 @@
 
     python bench/bf16.py [--rounds 5] [--codec NAME]...
 
-Needs the extra `peers`, for random weights in the published layouts, and a processor with AMX.
+Needs the extra `peers`, for random weights in the published layouts. On a processor without AMX it says so.
 """
 
 import tempfile
@@ -14,6 +14,8 @@ import numpy as np
 from harness import Lines, in_turns, main, progress, section
 
 import wavcodes
+from wavcodes.engines.native import isa
+from wavcodes.errors import UnsupportedError
 
 CODECS = ("snac_24khz", "encodec_24khz", "mimi", "dac_24khz")
 SECONDS = 10
@@ -24,6 +26,11 @@ def table(rounds: int, codecs: list[str]) -> Lines:
     One thread, {SECONDS} s of audio, random weights, all codebooks; both precisions in one process, medians of {rounds}
     rounds in turns."""
     columns = ("float32, ms/s", "bf16, ms/s", "ratio", "bf16 against float32")
+    try:
+        isa("bf16")
+    except UnsupportedError as error:
+        yield from ("## bf16", "", f"{error}.")
+        return
     yield from section("bf16", text, "codec", "direction", *columns)
     for name in codecs:
         yield from rows(name, rounds)

@@ -13,7 +13,7 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from harness import ROOT, Lines, fma_peak, machine, options
+from harness import ROOT, Lines, fma_peak, machine, options, processor
 
 import wavcodes
 
@@ -35,7 +35,7 @@ def main() -> int:
         for name in TABLES
     ]
     peaks = f"{before:.0f} GFLOP/s before, {fma_peak():.0f} after"
-    lines = list(heading(peaks, time.monotonic() - began))
+    lines = list(heading(arguments.output, peaks, time.monotonic() - began))
     for name, run in zip(TABLES, runs, strict=True):
         text = f"`bench/{name}.py` failed.\n" if run.returncode else run.stdout
         lines += ["", text.rstrip("\n")] if text else []
@@ -46,10 +46,10 @@ def main() -> int:
     return int(any(run.returncode for run in runs))
 
 
-def heading(peaks: str, seconds: float) -> Lines:
-    yield "# Benchmarks"
+def heading(output: Path | None, peaks: str, seconds: float) -> Lines:
+    yield f"# Benchmarks on {processor()}"
     yield ""
-    yield "Printed by `make bench` (`python bench/run.py -o docs/benchmarks.md`). Each table is a command, too:"
+    yield f"Printed by `python bench/run.py{f' -o {output}' if output else ''}`. Each table is a command, too:"
     yield f"{', '.join(f'`bench/{name}.py`' for name in TABLES)}."
     yield ""
     yield f"- Machine: {machine()}, {seconds / 60:.0f} minutes"

@@ -78,6 +78,7 @@ LocalAttention::LocalAttention(const Kernels& kernels, int channels, int heads, 
       angles_(size_t(window) * width_) {
     const Rotary rotary(width_);
     for (int t = 0; t < window; t++) rotary.angles(t, angles_.data() + size_t(t) * width_);
+    block = window;
     batch = limit = (rows_at_a_time + window - 1) / window * window;
 }
 

@@ -7,7 +7,8 @@ namespace {
 
 // The tiles of a minimal filter are several rows each.
 size_t batch_rows(const Filter& filter) {
-    return wavcodes::batch_rows(filter.bytes()) * (filter.block() > 1 ? 2 : 1);
+    const size_t rows = wavcodes::batch_rows(filter.bytes());
+    return rows > 1 && filter.block() > 1 ? 2 * rows : rows;
 }
 
 // -0.0 would make the sign of a sum of zeros depend on how many there are.
@@ -67,7 +68,8 @@ Conv::Conv(const Kernels& kernels, const ConvShape& shape, const Minimal::Plan& 
     auto start = [&](int j) { return bias_at(bias, j) + bias_at(shortcut_bias, j); };
     filter_ = std::make_unique<Filter>(kernels, window_of(shape), plan, shortcut_channels, ranges, values, start);
     batch = batch_rows(*filter_);
-    limit = std::max({batch, piece_rows(std::max(shape.out, shape.in * shape.stride)), filter_->block()});
+    block = filter_->block();
+    limit = std::max({batch, piece_rows(std::max(shape.out, shape.in * shape.stride)), block});
 
     // A narrow output leaves most lanes empty. As a convolution of stride F it gives F rows at once; the weights
     // that this adds are zeros, which change no sum of float32 products.
@@ -197,7 +199,8 @@ ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel
     filter_ = std::make_unique<Filter>(kernels, window, plan, 0, ranges, values,
                                        [&](int column) { return bias_at(bias, column % out); });
     batch = batch_rows(*filter_);
-    limit = std::max({batch, piece_rows(size_t(stride) * out), filter_->block()});
+    block = filter_->block();
+    limit = std::max({batch, piece_rows(size_t(stride) * out), block});
     rows_ = stride;
     up = stride;
 }

@@ -69,10 +69,14 @@ class Layer {
     // Makes an activation part of this layer if it can; it is then no layer of its own.
     virtual bool fuse(const Activation&) { return false; }
 
+    // Has so many weights that it waits for rows, to read them once for all.
+    bool heavy() const { return batch > 1; }
+
     const int in_channels, out_channels;
     size_t up = 1, down = 1;  // row t of the input stands at row t * up / down of the output
     size_t batch = 1;         // fewer steps than this wait for more, until there is no more in this push
     size_t limit = SIZE_MAX;  // more steps than this are computed in several pieces, to stay in the cache
+    size_t block = 1;         // of so many steps at once or none, as long as more may come
     bool joint = false;       // reads its weights once for several signals, see Origin
 };
 

@@ -1,8 +1,10 @@
 // Running layers one after the other, depth first: a piece of signal goes as far as it can while it is in the cache.
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "layers.h"
 #include "threads.h"
@@ -69,44 +71,29 @@ void Sequence::append(State& state, const float* rows, size_t count) const {
 //
 // A thread takes the layer furthest down that has a piece to run, and so a piece goes through many layers while it is in
 // the cache of one core. Meanwhile other threads run other layers, but never the neighbours of a layer that is running:
-// so nobody else touches the two queues of a layer while it runs.
-class Sequence::Run {
+// so nobody else touches the two queues of a layer while it runs. A thread that finds no layer helps another with its own.
+class Sequence::Run : public Crew {
    public:
     // Of layers `first` ... `last - 1`.
-    Run(const Sequence& sequence, State& state, size_t first, size_t last, const std::function<void()>& between,
-        size_t most)
-        : layers_(sequence.layers_), state_(state), between_(between), first_(first), last_(last), most_(most) {}
+    Run(const Sequence& sequence, State& state, size_t first, size_t last, int threads,
+        const std::function<void()>& between, size_t most)
+        : layers_(sequence.layers_), state_(state), between_(between), threads_(threads), first_(first), last_(last),
+          most_(most) {}
 
-    // Runs pieces on this thread, each with the help of all, until nothing is left; or, when there are several threads,
-    // until two layers can run side by side. True then.
-    bool alone(int threads) {
-        for (size_t i; (i = next()) != none;) {
-            if (threads > 1) {
-                const Turn turn(*this, i);
-                if (next() != none) return true;
-            }
-            run(i, threads);
-        }
-        return false;
-    }
-
-    // Runs pieces, side by side with other threads that do the same, until no two can run: the threads that wait then are
-    // of more use within a layer.
+    // Runs pieces until nothing is left, on each thread that calls it.
     void work() {
+        const Member member(*this);
         std::unique_lock<std::mutex> lock(mutex_);
         for (;;) {
             const size_t i = failed_ ? none : next();
             if (i != none) {
                 const Turn turn(*this, i);
-                const bool another = next() != none;
-                if (!another && active_ == 1) {
-                    changed_.notify_all();
-                    return;
-                }
-                if (another && waiting_) changed_.notify_one();
+                if (waiting_ && next() != none) changed_.notify_one();
+                // While a heavy layer runs, somebody may come to help.
+                const int threads = layers_[i]->heavy() ? threads_ : 1 + waiting_;
                 lock.unlock();
                 try {
-                    run(i, 1);
+                    run(i, threads);
                 } catch (...) {
                     lock.lock();
                     failed_ = true;
@@ -114,6 +101,8 @@ class Sequence::Run {
                     throw;
                 }
                 lock.lock();
+            } else if (!jobs_.empty()) {
+                help(*jobs_.back(), lock);
             } else if (active_ && !failed_) {
                 waiting_++;
                 changed_.wait(lock);
@@ -131,6 +120,14 @@ class Sequence::Run {
     // which for an LSTM is long.
     static constexpr size_t most_waiting = 1 << 18;
 
+    // Steps for which a layer waits, and the most that it takes. A heavy one takes so long that other threads might wait
+    // for it: where there are some, it takes a third.
+    size_t batch(const Layer& layer) const {
+        if (threads_ == 1 || !layer.heavy()) return layer.batch;
+        return std::max(layer.batch / 3 / layer.block, size_t{1}) * layer.block;
+    }
+    size_t limit(const Layer& layer) const { return threads_ > 1 && layer.heavy() ? batch(layer) : layer.limit; }
+
     // That a layer is running, while it lives.
     class Turn {
        public:
@@ -143,6 +140,53 @@ class Sequence::Run {
         wavcodes::State& state_;
     };
 
+    // What a thread splits up.
+    struct Job {
+        const int count;
+        void (*const task)(void*, int);
+        void* const data;
+        int begun = 0, ended = 0;
+        std::exception_ptr failure = nullptr;
+    };
+
+    // That a thread belongs to this crew, while it lives.
+    class Member {
+       public:
+        explicit Member(Run& run) : before_(std::exchange(crew, &run)) {}
+        Member(const Member&) = delete;
+        ~Member() { crew = before_; }
+
+       private:
+        Crew* before_;
+    };
+
+    void run(int count, void (*task)(void*, int), void* data) override {
+        Job job{count, task, data};
+        std::unique_lock<std::mutex> lock(mutex_);
+        jobs_.push_back(&job);
+        if (waiting_) changed_.notify_all();
+        help(job, lock);
+        ended_.wait(lock, [&] { return job.ended == job.count; });
+        if (job.failure) std::rethrow_exception(job.failure);
+    }
+
+    void help(Job& job, std::unique_lock<std::mutex>& lock) {
+        while (job.begun < job.count) {
+            const int i = job.begun++;
+            if (job.begun == job.count) std::erase(jobs_, &job);
+            std::exception_ptr failure;
+            lock.unlock();
+            try {
+                job.task(job.data, i);
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            lock.lock();
+            if (failure) job.failure = failure;
+            if (++job.ended == job.count) ended_.notify_all();
+        }
+    }
+
     size_t ready(size_t i) const { return layers_[i]->ready(*state_.layers[i], state_.queues[i]); }
     bool running(size_t i) const { return i < layers_.size() && state_.layers[i]->running; }
     bool free(size_t i) const { return !running(i - 1) && !running(i) && !running(i + 1); }
@@ -151,7 +195,7 @@ class Sequence::Run {
     bool pending(size_t i, bool last) const {
         const size_t rows = ready(i);
         if (last) return rows > 0 || state_.queues[i].ended != state_.queues[i + 1].ended;
-        return rows > 0 && rows >= layers_[i]->batch;
+        return rows > 0 && rows >= batch(*layers_[i]);
     }
     bool full(size_t i) const {
         const Rows& queue = state_.queues[i];
@@ -176,7 +220,7 @@ class Sequence::Run {
             own.finished = true;
         }
         const size_t rows = ready(i);
-        if (rows) layer.run(own, in, out, std::min(rows, layer.limit), threads);
+        if (rows) layer.run(own, in, out, std::min(rows, limit(layer)), threads);
         out.ended = in.ended && ready(i) == 0;
         if (std::this_thread::get_id() == caller_) between_();
     }
@@ -185,18 +229,20 @@ class Sequence::Run {
     State& state_;
     const std::function<void()>& between_;
     const std::thread::id caller_ = std::this_thread::get_id();
+    const int threads_;
     size_t first_;  // those before it have nothing to do any more
     const size_t last_, most_;
     int active_ = 0, waiting_ = 0;
     bool failed_ = false;
+    std::vector<Job*> jobs_;  // of which some tasks have not begun
     std::mutex mutex_;
-    std::condition_variable changed_;
+    std::condition_variable changed_, ended_;
 };
 
 void Sequence::advance(State& state, size_t first, size_t last, int threads,
                        const std::function<void()>& between, size_t most) const {
-    Run run(*this, state, first, last, between, most);
-    while (run.alone(threads)) parallel(threads, [&](int) { run.work(); });
+    Run run(*this, state, first, last, threads, between, most);
+    parallel(threads, [&](int) { run.work(); }, threads);
 }
 
 void Sequence::advance(State& state, int threads, const std::function<void()>& between, size_t most) const {

@@ -116,8 +116,14 @@ Pool& the_pool() {
 
 }  // namespace
 
+thread_local Crew* crew = nullptr;
+
 void run_on_pool(int count, int threads, void (*task)(void*, int), void* data) {
-    if (count > 0) the_pool().run(count, threads, task, data);
+    if (count <= 0) return;
+    if (crew)
+        crew->run(count, task, data);
+    else
+        the_pool().run(count, threads, task, data);
 }
 
 }  // namespace wavcodes

@@ -9,9 +9,22 @@ namespace wavcodes {
 
 void run_on_pool(int count, int threads, void (*task)(void*, int), void* data);
 
-// Calls task(0) ... task(count - 1), each once, on up to `threads` threads. Tasks must write to separate outputs.
-// This thread takes part: it waits only for tasks that others have begun, and so not for a core that is busy with
-// something else. If the pool is at work already, the tasks run here one after the other: the results are the same.
+// Threads that work side by side and help one another: what one of them splits up, those that have nothing to do share.
+class Crew {
+   public:
+    virtual void run(int count, void (*task)(void*, int), void* data) = 0;
+
+   protected:
+    ~Crew() = default;
+};
+
+// That which this thread belongs to, or null.
+extern thread_local Crew* crew;
+
+// Calls task(0) ... task(count - 1), each once, on up to `threads` threads: those of this thread's crew, or else of the
+// pool. Tasks must write to separate outputs. This thread takes part: it waits only for tasks that others have begun, and
+// so not for a core that is busy with something else. If nobody helps, the tasks run here one after the other: the results
+// are the same.
 template <class Task>
 void parallel(int count, Task&& task, int threads = INT_MAX) {
     if (count == 1 || threads == 1) {
