@@ -35,13 +35,25 @@ def quickest(measure: Callable[[], float], limit: float) -> float:
     return least
 
 
-def import_seconds() -> float:
-    (total,) = re.findall(r"\|\s*(\d+) \| wavcodes$", python("-X", "importtime", "-c", "import wavcodes").stderr, re.M)
-    return int(total) / 1e6
+def import_seconds() -> tuple[float, float]:
+    """That of numpy, which is part of it, and all."""
+    log = python("-X", "importtime", "-c", "import wavcodes").stderr
+    numpy, everything = (
+        int(total) / 1e6
+        for name in ("numpy", "wavcodes")
+        for total in re.findall(rf"\|\s*(\d+) \| +{name}$", log, re.M)
+    )
+    return numpy, everything
 
 
 def test_import_takes_less_than_150_ms() -> None:
-    assert quickest(import_seconds, 0.15) < 0.15
+    """Where numpy takes up to 60 ms of them, and on a slower machine as many times what that takes there."""
+
+    def share() -> float:
+        numpy, everything = import_seconds()
+        return everything / max(0.06, numpy)
+
+    assert quickest(share, 2.5) < 2.5
 
 
 WATCHED = """
@@ -81,13 +93,15 @@ def file_of_codes(tmp_path: Path) -> Path:
     return tmp_path / "a.nac"
 
 
+def seconds(*arguments: str) -> float:
+    start = time.perf_counter()
+    python(*arguments)
+    return time.perf_counter() - start
+
+
 @pytest.mark.parametrize("command", ["--help", "info"])
 def test_small_commands_take_less_than_200_ms(command: str, file_of_codes: Path) -> None:
+    """Where Python with numpy starts in up to 80 ms, and on a slower machine as many times what that takes there."""
     arguments = ["--help"] if command == "--help" else ["info", str(file_of_codes)]
-
-    def seconds() -> float:
-        start = time.perf_counter()
-        python("-m", "wavcodes", *arguments)
-        return time.perf_counter() - start
-
-    assert quickest(seconds, 0.2) < 0.2
+    limit = 2.5 * max(0.08, quickest(lambda: seconds("-c", "import numpy"), 0.08))
+    assert quickest(lambda: seconds("-m", "wavcodes", *arguments), limit) < limit
