@@ -160,7 +160,7 @@ class Sequence::Run : public Crew {
         Crew* before_;
     };
 
-    void run(int count, void (*task)(void*, int), void* data) override {
+    void share(int count, void (*task)(void*, int), void* data) override {
         Job job{count, task, data};
         std::unique_lock<std::mutex> lock(mutex_);
         jobs_.push_back(&job);

@@ -118,10 +118,10 @@ Pool& the_pool() {
 
 thread_local Crew* crew = nullptr;
 
-void run_on_pool(int count, int threads, void (*task)(void*, int), void* data) {
+void run_tasks(int count, int threads, void (*task)(void*, int), void* data) {
     if (count <= 0) return;
     if (crew)
-        crew->run(count, task, data);
+        crew->share(count, task, data);
     else
         the_pool().run(count, threads, task, data);
 }

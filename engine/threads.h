@@ -7,12 +7,12 @@
 
 namespace wavcodes {
 
-void run_on_pool(int count, int threads, void (*task)(void*, int), void* data);
+void run_tasks(int count, int threads, void (*task)(void*, int), void* data);
 
 // Threads that work side by side and help one another: what one of them splits up, those that have nothing to do share.
 class Crew {
    public:
-    virtual void run(int count, void (*task)(void*, int), void* data) = 0;
+    virtual void share(int count, void (*task)(void*, int), void* data) = 0;
 
    protected:
     ~Crew() = default;
@@ -32,7 +32,7 @@ void parallel(int count, Task&& task, int threads = INT_MAX) {
         return;
     }
     using Plain = std::remove_reference_t<Task>;
-    run_on_pool(
+    run_tasks(
         count, threads, [](void* data, int i) { (*static_cast<Plain*>(data))(i); }, &task);
 }
 

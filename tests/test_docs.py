@@ -300,7 +300,7 @@ def anchors(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=from_root)
 def test_files_named_in_code_type_exist(path: Path) -> None:
     # `docs/engine.md`, `tests/test_layers.py`: a path of this repository, from its root.
-    there = [each.name for each in ROOT.iterdir() if each.is_dir() and not each.name.startswith(".")]
-    folders = "|".join(name for name in there if name not in MADE)
+    names = [each.name for each in ROOT.iterdir() if each.is_dir()]
+    folders = "|".join(name for name in names if name not in MADE and not name.startswith("."))
     for name in re.findall(rf"`((?:{folders}|\.ci)/[\w./-]*)`", path.read_text()):
         assert (ROOT / name).exists(), f"{path.name} names {name}, which is not there"

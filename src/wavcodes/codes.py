@@ -95,7 +95,8 @@ class Codes:
                 scales = np.array(self.scales, np.float64).astype(np.float32)
         except (TypeError, ValueError):
             raise InputError(f"expected scales as floats, got {self.scales!r}") from None
-        if scales.shape != (len(self.segments),) or not np.all((scales > 0) & (scales <= _LOUDEST)):
+        within = scales.size == 0 or 0 < scales.min() <= scales.max() <= _LOUDEST  # not if one is NaN
+        if scales.shape != (len(self.segments),) or not within:
             raise InputError(
                 f"expected one scale for each of {len(self.segments)} segments, above 0 and at most {_LOUDEST:g}, "
                 f"got {self.scales!r}"

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..files import write_all
 from .base import Course, Header, Reader
 
-_PART_CODES = 256
+_PART_CODES = 512
 
 
 class WholeReader(Reader):
