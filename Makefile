@@ -12,7 +12,7 @@ DEMO = build/demo
 
 help:
 	@echo 'make demo    install into $(VENV), then turn examples/sample.flac into codes and back'
-	@echo 'make test    install into $(VENV) with what the tests need, then run them'
+	@echo 'make test    install into $(VENV) with what the tests need, then run them on all cores'
 	@echo 'make lint    check style and types'
 	@echo 'make bench   measure the speed, also of the reference implementations, in 25 minutes, and write docs/benchmarks.md'
 	@echo 'make parity  compare all codecs with the reference implementations and write docs/parity.md'
@@ -31,7 +31,7 @@ demo:
 
 test:
 	@$(INSTALL) test
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest -n auto --dist worksteal
 
 lint:
 	@$(INSTALL) lint

@@ -259,28 +259,3 @@ class TestProcess:
             code = f"import sys; from wavcodes import cli; cli.main({argv!r}); print(*sorted(sys.modules))"
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
             assert not heavy & set(done.stdout.splitlines()[-1].split())
-
-
-@pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("compiled")
-
-
-@pytest.mark.parametrize("argv", [["--help"], ["info", "a.nac"], ["codecs"]])
-def test_starts_quickly(folder: Path, compiled: Path, argv: list[str]) -> None:
-    """The command's own share of the start, beyond Python and numpy, with compiled modules: seconds of CPU of its own
-    thread (the threads that numpy has started for its BLAS spin for a while and are not ours)."""
-    run("encode", "a.wav")
-    code = (
-        "import time, numpy; start = time.thread_time(); from wavcodes import cli; "
-        f"cli.main({argv!r}); print(time.thread_time() - start)"
-    )
-    environment = {**os.environ, **PACKAGE, "PYTHONPYCACHEPREFIX": str(compiled)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    times = []
-    for _ in range(4):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-        times.append(float(done.stdout.splitlines()[-1]))
-        if times[-1] < 0.1:
-            break
-    assert min(times) < 0.1
