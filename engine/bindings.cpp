@@ -120,7 +120,7 @@ NB_MODULE(_core, m) {
         .def(
             "__init__",
             [](Sequence* self, const std::string& isa, int channels, size_t together) {
-                require(channels > 0 && together > 0, "a sequence needs at least one channel, and a row to begin with");
+                require(channels > 0, "a sequence needs at least one channel");
                 new (self) Sequence(kernels_of(isa), channels, together);
             },
             "isa"_a, "channels"_a, "together"_a)
@@ -249,7 +249,7 @@ NB_MODULE(_core, m) {
         .def(
             "sum",
             [](Sequence& s, const std::vector<Sequence*>& branches) {
-                require(!branches.empty(), "a sum needs branches");
+                require(branches.size() > 1, "a sum needs two branches or more");
                 const int outputs = branches.front()->out_channels();
                 std::vector<std::unique_ptr<Sequence>> own;
                 for (Sequence* branch : branches) {

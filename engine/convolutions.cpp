@@ -20,8 +20,6 @@ float bias_at(Tensor bias, int j) { return bias.data ? bias.data[j] + 0.0f : 0.0
 
 namespace {
 
-constexpr size_t any_number = 0;  // of rows, as a multiple of all numbers
-
 // A stride of half the kernel makes two taps of it.
 Window window_of(const ConvShape& s) {
     const ptrdiff_t row = s.in, step = s.stride * row;
@@ -33,7 +31,7 @@ Window window_of(const ConvShape& s) {
 Minimal::Plan plan_of(const Kernels& kernels, const ConvShape& s, size_t together, int shortcut_channels) {
     if (s.groups > 1 || shortcut_channels) return {};
     // One that looks ahead waits anyway.
-    const size_t rows = s.right > 0 ? any_number : together % s.stride ? 1 : together / s.stride;
+    const size_t rows = s.right > 0 ? Sequence::any_number : together % s.stride ? 1 : together / s.stride;
     const Minimal::Plan plan = Filter::plan(kernels, window_of(s), s.out, rows);
     return s.padding == Padding::zeros || !Filter::added_taps(window_of(s), plan) ? plan : Minimal::Plan{};
 }
@@ -193,7 +191,7 @@ ConvTranspose::ConvTranspose(const Kernels& kernels, int in, int out, int kernel
         }
     };
     const Window window{taps_, in_group, in, in};
-    const size_t rows = trim_left > 0 ? any_number : together;
+    const size_t rows = trim_left > 0 ? Sequence::any_number : together;
     Minimal::Plan plan = groups == 1 ? Filter::plan(kernels, window, stride * out, rows) : Minimal::Plan{};
     if (Filter::added_taps(window, plan)) plan = {};  // there is no more in front than the taps need
     filter_ = std::make_unique<Filter>(kernels, window, plan, 0, ranges, values,

@@ -14,16 +14,16 @@ using wavcodes::Kernels;
 using wavcodes::Mix;
 
 static void activate(const float* x, float* y, size_t rows, int channels, const Pointwise& f) {
-    // Where channels do not matter, all is one long row.
-    const size_t count = f.alpha ? rows : 1, length = f.alpha ? size_t(channels) : rows * channels;
-    with(f, [=](auto function) {
-        const float* in = x;
-        float* out = y;
-        for (size_t t = 0; t < count; t++, in += length, out += length) {
-            size_t i = 0;
-            for (; i + lanes <= length; i += lanes) store(out + i, function(load(in + i), i));
-            if (i < length) store_some(out + i, function(load_some(in + i, int(length - i)), i), int(length - i));
-        }
+    with(f, [=, alike = !f.alpha](auto function) {
+        each_vector(rows, channels, alike, [=](size_t i, int n, size_t c) { store(y + i, function(load(x + i, n), c), n); });
+    });
+}
+
+static void add_rows(const float* x, const float* more, float* y, size_t rows, int channels, const Pointwise& f) {
+    with(f, [=, alike = !f.alpha](auto function) {
+        each_vector(rows, channels, alike, [=](size_t i, int n, size_t c) {
+            store(y + i, function(add(load(x + i, n), load(more + i, n)), c), n);
+        });
     });
 }
 
@@ -35,7 +35,7 @@ static inline void mix_columns(const Mix& m, int c, int n, Function function) {
 #pragma GCC unroll 16
     for (int j = 0; j < Ins; j++) {
         const float* p = m.x + j * m.x_stride + c;
-        x[j] = n == lanes ? load(p) : load_some(p, n);
+        x[j] = load(p, n);
     }
     V bias = m.bias ? load(m.bias + c) : set1(0.0f);
     for (int i = 0; i < m.outs; i++) {
@@ -45,16 +45,13 @@ static inline void mix_columns(const Mix& m, int c, int n, Function function) {
         for (int j = 0; j < Ins; j++) sum = fma(set1(factors[j]), x[j], sum);
         if (m.add) {
             const float* p = m.add + i * m.add_stride + c;
-            sum = add(sum, n == lanes ? load(p) : load_some(p, n));
+            sum = add(sum, load(p, n));
             prefetch(p + m.add_next);
         }
         sum = function(sum, c);
         float* y = m.y + i * m.y_stride + c;
         prefetch_write(y + m.y_next);
-        if (n == lanes)
-            store(y, sum);
-        else
-            store_some(y, sum, n);
+        store(y, sum, n);
     }
 }
 
@@ -83,24 +80,17 @@ static inline void depthwise_rows(const Depthwise& d, int t, int c, int n, Funct
     const ptrdiff_t tap = ptrdiff_t(d.dilation) * d.channels, step = ptrdiff_t(d.stride) * d.channels;
     const float *x = d.x + t * step + c, *w = d.weights + c;
     float* out = d.out + ptrdiff_t(t) * d.channels + c;
-    const bool whole = n == lanes;
-    const V bias = whole ? load(d.bias + c) : load_some(d.bias + c, n);
+    const V bias = load(d.bias + c, n);
     V acc[R];
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++) acc[r] = bias;
     for (int k = 0; k < d.taps; k++, x += tap, w += d.channels) {
-        const V weight = whole ? load(w) : load_some(w, n);
+        const V weight = load(w, n);
 #pragma GCC unroll 4
-        for (int r = 0; r < R; r++) acc[r] = fma(whole ? load(x + r * step) : load_some(x + r * step, n), weight, acc[r]);
+        for (int r = 0; r < R; r++) acc[r] = fma(load(x + r * step, n), weight, acc[r]);
     }
 #pragma GCC unroll 4
-    for (int r = 0; r < R; r++) {
-        const V y = function(acc[r], c);
-        if (whole)
-            store(out + ptrdiff_t(r) * d.channels, y);
-        else
-            store_some(out + ptrdiff_t(r) * d.channels, y, n);
-    }
+    for (int r = 0; r < R; r++) store(out + ptrdiff_t(r) * d.channels, function(acc[r], c), n);
 }
 
 template <int R, class Function>
@@ -139,16 +129,9 @@ static void layer_norm(const float* x, int rows, int channels, const float* weig
             const float* in = block + ptrdiff_t(r) * channels;
             float* out = y + ptrdiff_t(t + r) * channels;
             V m = set1(means[r]), s = set1(inverses[r]);
-            for (int c = 0; c < channels; c += lanes) {
-                int k = least(lanes, channels - c);
-                if (k == lanes)
-                    store(out + c, fma(mul(sub(load(in + c), m), s), load(weight + c), load(bias + c)));
-                else
-                    store_some(out + c,
-                               fma(mul(sub(load_some(in + c, k), m), s), load_some(weight + c, k),
-                                   load_some(bias + c, k)),
-                               k);
-            }
+            each_vector(1, channels, true, [=](size_t c, int k, size_t) {
+                store(out + c, fma(mul(sub(load(in + c, k), m), s), load(weight + c, k), load(bias + c, k)), k);
+            });
         }
     }
 }
@@ -159,40 +142,39 @@ static void affine(const float* x, size_t rows, int channels, const float* scale
     float scales[lanes], shifts[lanes];
     const bool few = !f.alpha && lanes % channels == 0;
     for (int i = 0; few && i < lanes; i++) scales[i] = scale[i % channels], shifts[i] = shift[i % channels];
-    const size_t count = few ? 1 : rows, length = few ? rows * channels : channels;
     with(f, [=](auto function) {
-        const float* in = x;
-        float* out = y;
         const V factor = load(scales), term = load(shifts);
-        for (size_t t = 0; t < count; t++, in += length, out += length) {
-            size_t c = 0;
-            for (; c + lanes <= length; c += lanes)
-                store(out + c, function(fma(load(in + c), few ? factor : load(scale + c), few ? term : load(shift + c)), c));
-            if (const int n = int(length - c))
-                store_some(out + c,
-                           function(fma(load_some(in + c, n), few ? factor : load_some(scale + c, n),
-                                        few ? term : load_some(shift + c, n)),
-                                    c),
-                           n);
-        }
+        each_vector(rows, channels, few, [=](size_t i, int n, size_t c) {
+            const V v = fma(load(x + i, n), few ? factor : load(scale + c, n), few ? term : load(shift + c, n));
+            store(y + i, function(v, c), n);
+        });
     });
+}
+
+// Adds the sums of N vectors of channels, from channel c on: each is one chain, and N of them go on at a time.
+template <int N>
+static inline double sum_columns(const float* x, int rows, int channels, int c, V middle, bool squared, double total) {
+    V chain[N];
+    for (int n = 0; n < N; n++) chain[n] = set1(0.0f);
+    const float* in = x + c;
+    for (int t = 0; t < rows; t++, in += channels)
+        for (int n = 0; n < N; n++) {
+            const V d = sub(load(in + n * lanes), middle);
+            chain[n] = add(chain[n], squared ? mul(d, d) : d);
+        }
+    float chains[N * lanes];
+    for (int n = 0; n < N; n++) store(chains + n * lanes, chain[n]);
+    for (int i = 0; i < N * lanes; i++) total += chains[i];
+    return total;
 }
 
 static double sum(const float* x, int rows, int channels, float center, bool squared) {
     const V middle = set1(center);
     double total = 0;
     int c = 0;
-    for (; c + lanes <= channels; c += lanes) {
-        const float* in = x + c;
-        V chain = set1(0.0f);
-        for (int t = 0; t < rows; t++, in += channels) {
-            const V d = sub(load(in), middle);
-            chain = add(chain, squared ? mul(d, d) : d);
-        }
-        float chains[lanes];
-        store(chains, chain);
-        for (int i = 0; i < lanes; i++) total += chains[i];
-    }
+    for (; c + 4 * lanes <= channels; c += 4 * lanes) total = sum_columns<4>(x, rows, channels, c, middle, squared, total);
+    for (; c + 2 * lanes <= channels; c += 2 * lanes) total = sum_columns<2>(x, rows, channels, c, middle, squared, total);
+    for (; c + lanes <= channels; c += lanes) total = sum_columns<1>(x, rows, channels, c, middle, squared, total);
     for (; c < channels; c++) {
         float chain = 0;
         for (int t = 0; t < rows; t++) {
@@ -276,6 +258,6 @@ static int argmax(const float* x, int n) {
 
 extern const Kernels kernels;
 const Kernels kernels = {WAVCODES_NAME, lanes,  V::max_vectors, product, finish,   mix,    depthwise, activate,
-                         layer_norm,    affine, sum,            lstm_step, attend, gaussian, argmax,   nullptr};
+                         add_rows, layer_norm,    affine, sum,            lstm_step, attend, gaussian, argmax,   nullptr};
 
 }  // namespace WAVCODES_NAMESPACE

@@ -117,6 +117,8 @@ struct Kernels {
     void (*mix)(const Mix&);
     void (*depthwise)(const Depthwise&);
     void (*activate)(const float* x, float* y, size_t rows, int channels, const Pointwise& function);
+    // y = function(x + more)
+    void (*add)(const float* x, const float* more, float* y, size_t rows, int channels, const Pointwise& function);
     void (*layer_norm)(const float* x, int rows, int channels, const float* weight, const float* bias, float eps,
                        float* y);
     // y[t][c] = function(x[t][c] * scale[c] + shift[c])

@@ -92,7 +92,7 @@ void Residual::run(State& s, Rows& in, Rows& out, size_t steps, int threads) con
     auto& state = static_cast<ResidualState&>(s);
     Rows &first = state.body.queues.front(), &rest = state.body.queues.back();
     const size_t count = std::min(steps, in.size() - state.fed);
-    if (count) body_->append(state.body, in.row(state.fed), count);
+    body_->append(state.body, in.row(state.fed), count);
     state.fed += count;
     first.ended = state.finished && state.fed == in.size();
     body_->advance(state.body, threads);
@@ -126,7 +126,9 @@ struct SumState : State {
 }  // namespace
 
 Sum::Sum(std::vector<std::unique_ptr<Sequence>> branches)
-    : Fusing(branches.front()->in_channels, branches.front()->out_channels()), branches_(std::move(branches)) {
+    : Fusing(branches.front()->in_channels, branches.front()->out_channels()),
+      kernels_(branches.front()->kernels),
+      branches_(std::move(branches)) {
     for (const auto& branch : branches_) batch = std::max(batch, branch->batch());
     limit = std::max(batch, piece_rows(in_channels));
 }
@@ -160,12 +162,14 @@ void Sum::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
     const bool end = state.finished && steps > in.size();
     for (size_t i = 0; i < branches_.size(); i++) {
         Sequence::State& branch = state.branches[i];
-        if (count) branches_[i]->append(branch, in.row(0), count);
+        if (i + 1 < branches_.size())
+            branches_[i]->append(branch, in.row(0), count);
+        else
+            branches_[i]->move(branch, in, count);
         branch.queues.front().ended = end;
         // At the end some give all of their rows, and those go on in pieces.
         branches_[i]->advance(branch, threads, [] {}, end ? limit : SIZE_MAX);
     }
-    in.drop(count);
     const size_t given = state.common();
     state.gave |= end && given;
     // A branch may make rows out of an empty signal, and another none.
@@ -174,14 +178,11 @@ void Sum::run(State& s, Rows& in, Rows& out, size_t steps, int threads) const {
             if (branch.queues.back().size() != given)
                 throw std::logic_error("the branches of a sum must give equally many rows");
     float* y = out.append(given);
-    for (size_t i = 0; i < branches_.size(); i++) {
-        Rows& rows = state.branches[i].queues.back();
-        const float* x = rows.row(0);
-        for (size_t j = 0; j < given * out_channels; j++) y[j] = i ? y[j] + x[j] : x[j];
-        rows.drop(given);
-    }
-    if (!activation_.none())
-        branches_.front()->kernels.activate(y, y, given, out_channels, activation_.function());
+    const float* sum = state.branches.front().queues.back().row(0);
+    for (size_t i = 1; i < branches_.size(); i++, sum = y)
+        kernels_.add(sum, state.branches[i].queues.back().row(0), y, given, out_channels,
+                     i + 1 < branches_.size() ? Pointwise{} : activation_.function());
+    for (Sequence::State& branch : state.branches) branch.queues.back().drop(given);
 }
 
 // ---- The ends of a signal ----------------------------------------------------------------------------------------
@@ -195,13 +196,11 @@ void PadEnd::finish(State& s, Rows& in) const {
 
 void PadEnd::run(State& s, Rows& in, Rows& out, size_t steps, int) const {
     static_cast<CountState&>(s).rows += steps;
-    std::memcpy(out.append(steps), in.row(0), steps * in_channels * sizeof(float));
-    in.drop(steps);
+    in.move(steps, out);
 }
 
 void TrimEnd::run(State&, Rows& in, Rows& out, size_t steps, int) const {
-    std::memcpy(out.append(steps), in.row(0), steps * in_channels * sizeof(float));
-    in.drop(steps);
+    in.move(steps, out);
 }
 
 std::unique_ptr<State> TrimStart::start(Rows&, Origin) const { return std::make_unique<CountState>(); }
@@ -210,9 +209,8 @@ void TrimStart::run(State& s, Rows& in, Rows& out, size_t steps, int) const {
     auto& state = static_cast<CountState&>(s);
     const size_t drop = std::min(steps, rows_ - std::min(rows_, state.rows));
     state.rows += drop;
-    const size_t kept = steps - drop;
-    if (kept) std::memcpy(out.append(kept), in.row(drop), kept * in_channels * sizeof(float));
-    in.drop(steps);
+    in.drop(drop);
+    in.move(steps - drop, out);
 }
 
 }  // namespace wavcodes

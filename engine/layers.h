@@ -14,10 +14,11 @@
 
 namespace wavcodes {
 
-// Which row of its signal a stream begins with, and the seed of its noise (none: no noise).
+// Which row of its signal a stream begins with, about how many will come where that is known (0: it is not), and the
+// seed of its noise (none: no noise).
 struct Origin {
     std::optional<uint64_t> seed;
-    size_t first_row = 0;
+    size_t first_row = 0, rows = 0;
     size_t signals = 1;  // that take turns in the queues of a joint layer: a row of each, the next row of each ...
 };
 
@@ -98,7 +99,8 @@ class Sequence {
     };
 
     // `together`: so many rows of the input, counted from the start of the signal, come at once or are worth nothing
-    // before all of them are there.
+    // before all of them are there. `any_number`: so does the whole signal.
+    static constexpr size_t any_number = 0;  // a multiple of all numbers
     Sequence(const Kernels& kernels, int channels, size_t together)
         : kernels(kernels), in_channels(channels), together_(together) {}
     Sequence(Sequence&&) = default;
@@ -118,6 +120,8 @@ class Sequence {
     void restart(State& state) const { restart(state, 0, layers_.size()); }
     // Appends rows to the input. The activation that a sequence may begin with is applied on the way.
     void append(State&, const float* rows, size_t count) const;
+    // The same of the first rows of a queue, which loses them.
+    void move(State&, Rows& rows, size_t count) const;
     // Runs all layers on all that queues[0] holds, or until `most` rows have come out. `between` is called by this thread
     // after each of its pieces, and may throw to end it.
     void advance(State&, int threads, const std::function<void()>& between = [] {}, size_t most = SIZE_MAX) const;
@@ -308,6 +312,7 @@ class Sum : public Fusing {
     void run(State&, Rows& in, Rows& out, size_t steps, int threads) const override;
 
    private:
+    const Kernels& kernels_;
     std::vector<std::unique_ptr<Sequence>> branches_;
 };
 

@@ -70,7 +70,11 @@ GroupNorm::GroupNorm(const Kernels& kernels, int channels, Tensor weight, Tensor
     limit = piece_rows(channels);
 }
 
-std::unique_ptr<State> GroupNorm::start(Rows&, Origin) const { return std::make_unique<GroupState>(); }
+// All rows of the signal wait here, with what padding adds to them.
+std::unique_ptr<State> GroupNorm::start(Rows& in, Origin origin) const {
+    in.reserve(origin.rows + origin.rows / 8);
+    return std::make_unique<GroupState>();
+}
 
 // Rows are looked at when they come, and so while they are in the cache.
 size_t GroupNorm::ready(const State& s, const Rows& in) const {

@@ -29,4 +29,16 @@ static inline void with(const Pointwise& f, Body body) {
     }
 }
 
+// Calls body(i, n, channel) for each vector of rows of `channels` values: `n` values from value i on, which is one of
+// that channel. Where channels do not matter, all is one long row.
+template <class Body>
+static inline void each_vector(size_t rows, size_t channels, bool alike, Body body) {
+    const size_t count = alike ? 1 : rows, length = alike ? rows * channels : channels;
+    for (size_t t = 0, row = 0; t < count; t++, row += length) {
+        size_t c = 0;
+        for (; c + lanes <= length; c += lanes) body(row + c, lanes, c);
+        if (c < length) body(row + c, int(length - c), c);
+    }
+}
+
 }  // namespace WAVCODES_NAMESPACE

@@ -108,15 +108,10 @@ static void finish(const Product& p, int row, int rows, const float* x, ptrdiff_
         const float *in = task.x, *extra = p.add ? p.add + task.row * p.add_stride : nullptr;
         float* out = p.out + task.row * p.out_stride;
         for (int r = 0; r < rows; r++, in += task.stride, out += p.out_stride) {
-            int j = 0;
-            for (; j + lanes <= width; j += lanes) {
+            each_vector(1, width, true, [=](size_t j, int n, size_t) {
                 const V v = load(in + j);
-                store(out + j, function(extra ? add(v, load(extra + j)) : v, j));
-            }
-            if (const int n = width - j; n > 0) {
-                const V v = load(in + j);
-                store_some(out + j, function(extra ? add(v, load_some(extra + j, n)) : v, j), n);
-            }
+                store(out + j, function(extra ? add(v, load(extra + j, n)) : v, j), n);
+            });
             if (extra) extra += p.add_stride;
         }
     });

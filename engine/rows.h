@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "buffer.h"
 
@@ -21,11 +22,14 @@ class Rows {
 
     // Room for n rows at the end; the caller fills it.
     float* append(size_t n) {
-        reserve(n);
+        // What is kept differs from push to push: with room for twice as much, few pushes have to grow it.
+        make_room(n, 2 * (size() + n));
         float* p = row(size());
         end_ += n;
         return p;
     }
+    // Makes room for n more rows: those that are appended then are not moved.
+    void reserve(size_t n) { make_room(n, size() + n); }
     void append_zeros(size_t n) {
         float* p = append(n);
         std::fill(p, p + n * channels_, 0.0f);
@@ -34,6 +38,17 @@ class Rows {
     void prepend(size_t n) {
         append(n);
         std::memmove(row(n), row(0), (size() - n) * channels_ * sizeof(float));
+    }
+    // Moves the first n rows to the end of another queue.
+    void move(size_t n, Rows& to) {
+        if (n == size() && to.size() == 0) {
+            std::swap(floats_, to.floats_);
+            std::swap(begin_, to.begin_);
+            std::swap(end_, to.end_);
+        } else if (n) {
+            std::memcpy(to.append(n), row(0), n * channels_ * sizeof(float));
+            drop(n);
+        }
     }
     void drop(size_t n) {
         begin_ += n;
@@ -46,15 +61,14 @@ class Rows {
     }
 
    private:
-    void reserve(size_t n) {
-        const size_t capacity = floats_.size() / channels_;
-        if (end_ + n <= capacity) return;
-        const size_t kept = size();
-        if (kept + n <= capacity) {
+    // For n more rows; memory of `capacity` rows if what there is does not do.
+    void make_room(size_t n, size_t capacity) {
+        const size_t rows = floats_.size() / channels_, kept = size();
+        if (end_ + n <= rows) return;
+        if (kept + n <= rows) {
             std::memmove(floats_.data(), row(0), kept * channels_ * sizeof(float));
         } else {
-            // What is kept differs from push to push: with room for twice as much, few pushes have to grow it.
-            Floats larger(2 * (kept + n) * channels_);
+            Floats larger(capacity * channels_);
             if (kept) std::memcpy(larger.data(), row(0), kept * channels_ * sizeof(float));
             floats_ = std::move(larger);
         }

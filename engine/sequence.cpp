@@ -13,9 +13,11 @@ namespace wavcodes {
 
 void Sequence::add(std::unique_ptr<Layer> layer) {
     if (frozen_) throw std::logic_error("this sequence has streams; it cannot grow any more");
-    // A layer that needs more than those rows for what it makes of them shifts their ends.
-    const size_t out = together_ * layer->up % layer->down ? 0 : together_ * layer->up / layer->down;
-    together_ = out && layer->needed(out) == together_ ? out : 1;
+    if (together_ != any_number) {
+        // A layer that needs more than those rows for what it makes of them shifts their ends.
+        const size_t out = together_ * layer->up % layer->down ? 0 : together_ * layer->up / layer->down;
+        together_ = out && layer->needed(out) == together_ ? out : 1;
+    }
     layers_.push_back(std::move(layer));
 }
 
@@ -45,7 +47,7 @@ Sequence::State Sequence::start(Origin origin) const {
     state.queues.emplace_back(in_channels);
     for (const auto& layer : layers_) {
         state.layers.push_back(layer->start(state.queues.back(), origin));
-        origin.first_row = origin.first_row * layer->up / layer->down;
+        for (size_t* row : {&origin.first_row, &origin.rows}) *row = *row * layer->up / layer->down;
         state.queues.emplace_back(layer->out_channels);
     }
     return state;
@@ -60,11 +62,21 @@ void Sequence::restart(State& state, size_t first, size_t last) const {
 }
 
 void Sequence::append(State& state, const float* rows, size_t count) const {
+    if (count == 0) return;
     float* in = state.queues.front().append(count);
     if (first_.none())
         std::memcpy(in, rows, count * in_channels * sizeof(float));
     else
         kernels.activate(rows, in, count, in_channels, first_.function());
+}
+
+void Sequence::move(State& state, Rows& rows, size_t count) const {
+    if (first_.none()) {
+        rows.move(count, state.queues.front());
+    } else {
+        append(state, rows.row(0), count);
+        rows.drop(count);
+    }
 }
 
 // One advance: which layer runs next, and on which thread.
@@ -256,7 +268,9 @@ static void copy_rows(const float* from, size_t from_step, float* to, size_t to_
 
 void Sequence::run(std::span<const Signal> signals, int threads, const std::function<void()>& between,
                    const std::function<void(const Rows&)>& give) const {
-    State state = start();
+    size_t longest = 0;
+    for (const Signal& signal : signals) longest = std::max(longest, signal.count);
+    State state = start({.rows = longest});
     const size_t count = signals.size();
     std::vector<size_t> lengths(count);
     Rows turns(1);  // what comes out of a joint layer

@@ -234,12 +234,15 @@ static inline void prefetch_far(const void* p) {
     (void)p;
 #endif
 }
-static inline V load_some(const float* p, int n) {
+// `n` values, at most a whole vector; the other lanes are zero.
+static inline V load(const float* p, int n) {
+    if (n == V::lanes) return load(p);
     float buffer[V::lanes] = {};
     memcpy(buffer, p, sizeof(float) * n);
     return load(buffer);
 }
-static inline void store_some(float* p, V a, int n) {
+static inline void store(float* p, V a, int n) {
+    if (n == V::lanes) return store(p, a);
     float buffer[V::lanes];
     store(buffer, a);
     memcpy(p, buffer, sizeof(float) * n);

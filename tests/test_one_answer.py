@@ -175,7 +175,7 @@ DIGESTS = {
     ),
     "encodec_segments": (
         "baf9e6e177aaf6be07f80a2a3cc176f3f25820d8a0518f0981c446137a0db3db",
-        "62ab3aad7725f6901f58027f680bcdc5da25fd08681f6280726d20b1dca9c1da",
+        "b572510d7c5d846da560ecc55999474a4ef72cb7d531739b5203af9568ba0748",
     ),
     "dac": (
         "db1d60c3766e07ba5adfdf9b747dd5fc8c6ae2af166bfcc4e17549ccde9448c8",
@@ -199,7 +199,7 @@ DIGESTS = {
     ),
     "wide encodec_48khz": (
         "6ce655ffaa23b2e43b1ed08786bccf9d404af37b050ed1fab4bcca820f122ab7",
-        "3227ee3807a9306d5f03af350b43c3b0524a70ff99d6076275b6ac5a2ae79fd7",
+        "255a8737bfe5edc95c7cd6852790c1dd16fe681d61328a2fab4024977fda0f77",
     ),
     "wide dac_24khz": (
         "c16ea776b22e9f9597956760f0874a6b34e2c530308122a8f0379f9d54d70e31",

@@ -185,6 +185,8 @@ def _sequence(
     isa: str, layers: tuple[graph.Layer, ...], tensors: Tensors, together: int, channels: int | None = None
 ) -> _core.Sequence:
     """The layers; `together`: rows of the input that come at once, or are worth nothing before all are there."""
+    if any(isinstance(layer, graph.GroupNorm) for layer in layers):
+        together = 0  # the whole signal, however long it is
     sequence = _core.Sequence(isa, _in_channels(layers) if channels is None else channels, together)
     for layer in layers:
         _add(layer, sequence, isa, tensors)
