@@ -257,7 +257,8 @@ static int argmax(const float* x, int n) {
 }
 
 extern const Kernels kernels;
-const Kernels kernels = {WAVCODES_NAME, lanes,  V::max_vectors, product, finish,   mix,    depthwise, activate,
-                         add_rows, layer_norm,    affine, sum,            lstm_step, attend, gaussian, argmax,   nullptr};
+const Kernels kernels = {WAVCODES_NAME, lanes,      V::max_vectors, product, finish,    mix,    depthwise, activate,
+                         add_rows,      layer_norm, affine,         sum,     lstm_step, attend, gaussian,  argmax,
+                         nullptr};
 
 }  // namespace WAVCODES_NAMESPACE

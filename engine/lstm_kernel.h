@@ -8,7 +8,7 @@ namespace WAVCODES_NAMESPACE {
 using wavcodes::LstmStep;
 
 // Bytes of a page of memory. A processor reads ahead by itself, but not from one page into the next.
-static constexpr int page = 4096;
+static constexpr int page_bytes = 4096;
 
 // `packed`: how many weights stand for the four gates of a unit. The weights are read once for R signals.
 template <int R, class Weight, int packed>
@@ -23,8 +23,8 @@ static inline void lstm_signals(const LstmStep& s, const Weight* all, int block,
     const Weight* weights = all + ptrdiff_t(block) * s.units * group;
     for (int i = 0; i < s.units; i++, weights += group) {
         V w[4];
-        if (reinterpret_cast<uintptr_t>(weights) % page < group * sizeof(Weight))
-            for (int j = 0; j < group; j += line) prefetch(weights + page / int(sizeof(Weight)) + j);
+        if (reinterpret_cast<uintptr_t>(weights) % page_bytes < group * sizeof(Weight))
+            for (int j = 0; j < group; j += line) prefetch(weights + page_bytes / int(sizeof(Weight)) + j);
         if constexpr (packed == 3)
             unpack(weights, w);
         else

@@ -313,6 +313,28 @@ def test_tiles_of_a_causal_network(length, cuts, threads):
     np.testing.assert_allclose(whole, reference.run(CAUSAL, tensors, x.astype(np.float64)), rtol=0, atol=1e-5)
 
 
+BEFORE_A_NORM = (  # filtered in tiles too: the norm waits for the whole signal anyway
+    graph.ConvTranspose1d("up", 32, 36, kernel=6, stride=3),
+    graph.GroupNorm("n", 36),
+    graph.TrimStart(1),
+    graph.TrimEnd(2),
+    graph.Elu(),
+    graph.Conv1d("c", 36, 32, kernel=3, left=2),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(length=st.integers(1, 300), cuts=st.lists(st.integers(0, 300), max_size=12), threads=st.sampled_from([1, 3]))
+def test_tiles_before_a_norm(length, cuts, threads):
+    tensors = random_tensors(BEFORE_A_NORM)
+    engine = sequence(BEFORE_A_NORM, tensors)
+    assert engine.samples_needed(1) == 4  # a whole tile; two would do otherwise
+    x = np.random.default_rng(length).standard_normal((length, 32)).astype(np.float32)
+    whole = run(engine, x)
+    assert run(engine, x, sorted(min(cut, length) for cut in cuts), threads).tobytes() == whole.tobytes()
+    np.testing.assert_allclose(whole, reference.run(BEFORE_A_NORM, tensors, x.astype(np.float64)), rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("layer", MINIMAL, ids=repr)
 def test_tiles_have_four_rows_or_more(layer):
     engine = sequence((layer,), random_tensors((layer,)))
