@@ -129,7 +129,7 @@ static void layer_norm(const float* x, int rows, int channels, const float* weig
             const float* in = block + ptrdiff_t(r) * channels;
             float* out = y + ptrdiff_t(t + r) * channels;
             V m = set1(means[r]), s = set1(inverses[r]);
-            each_vector(1, channels, true, [=](size_t c, int k, size_t) {
+            each_vector(channels, [&](size_t c, int k) {
                 store(out + c, fma(mul(sub(load(in + c, k), m), s), load(weight + c, k), load(bias + c, k)), k);
             });
         }

@@ -29,16 +29,20 @@ static inline void with(const Pointwise& f, Body body) {
     }
 }
 
-// Calls body(i, n, channel) for each vector of rows of `channels` values: `n` values from value i on, which is one of
-// that channel. Where channels do not matter, all is one long row.
+// Calls body(i, n) for each vector of `length` values: `n` of them from value i on.
+template <class Body>
+static inline void each_vector(size_t length, Body body) {
+    size_t i = 0;
+    for (; i + lanes <= length; i += lanes) body(i, lanes);
+    if (i < length) body(i, int(length - i));
+}
+
+// The same of rows, body(i, n, channel). Where channels are alike, all is one long row.
 template <class Body>
 static inline void each_vector(size_t rows, size_t channels, bool alike, Body body) {
     const size_t count = alike ? 1 : rows, length = alike ? rows * channels : channels;
-    for (size_t t = 0, row = 0; t < count; t++, row += length) {
-        size_t c = 0;
-        for (; c + lanes <= length; c += lanes) body(row + c, lanes, c);
-        if (c < length) body(row + c, int(length - c), c);
-    }
+    for (size_t t = 0, row = 0; t < count; t++, row += length)
+        each_vector(length, [&](size_t c, int n) { body(row + c, n, c); });
 }
 
 }  // namespace WAVCODES_NAMESPACE

@@ -108,7 +108,7 @@ static void finish(const Product& p, int row, int rows, const float* x, ptrdiff_
         const float *in = task.x, *extra = p.add ? p.add + task.row * p.add_stride : nullptr;
         float* out = p.out + task.row * p.out_stride;
         for (int r = 0; r < rows; r++, in += task.stride, out += p.out_stride) {
-            each_vector(1, width, true, [=](size_t j, int n, size_t) {
+            each_vector(width, [&](size_t j, int n) {
                 const V v = load(in + j);
                 store(out + j, function(extra ? add(v, load(extra + j, n)) : v, j), n);
             });

@@ -184,9 +184,10 @@ def _add(layer: graph.Layer, sequence: _core.Sequence, isa: str, tensors: Tensor
 def _sequence(
     isa: str, layers: tuple[graph.Layer, ...], tensors: Tensors, together: int, channels: int | None = None
 ) -> _core.Sequence:
-    """The layers; `together`: rows of the input that come at once, or are worth nothing before all are there."""
+    """The layers; `together`: rows of the input that come at once, or are worth nothing before all are there; 0 if that
+    is the whole signal, as it is with a norm that waits for it."""
     if any(isinstance(layer, graph.GroupNorm) for layer in layers):
-        together = 0  # the whole signal, however long it is
+        together = 0
     sequence = _core.Sequence(isa, _in_channels(layers) if channels is None else channels, together)
     for layer in layers:
         _add(layer, sequence, isa, tensors)
