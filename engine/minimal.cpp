@@ -238,7 +238,7 @@ void Minimal::apply(const Tiles& tiles, const Matrix::Output& output, int thread
     // One panel of all points and then its outputs, so that the products stay in the cache.
     auto run = [&](int panel, ptrdiff_t first, ptrdiff_t last) {
         thread_local Floats scratch;
-        const auto [column, width] = panels_[panel];
+        const int column = panels_[panel].first, width = panels_[panel].count;
         const ptrdiff_t plane = (last - first) * width, half = points_ * plane;
         float *products = scratch.room((plan_.halves() * points_ + 1) * plane), *middle = products + plan_.halves() * half;
         for (int p = 0; p < points_; p++) {
