@@ -230,6 +230,7 @@ class TestCommand:
             (["--codecs", "nope"], "nope"),
             (["--codecs", "wavcodes_16khz@17"], "17"),
             (["--codecs", "wavcodes_16khz", "--weights", "wavcodes_16khz"], "expected a codec and its weights"),
+            (["--codecs", "lyra_v2", "--weights", "lyra_v2=a", "--weights", "lyra_v2=b"], "one path for lyra_v2"),
             (["--codecs", "wavcodes_16khz", "-o", "b.png"], "expected an output named .html"),
             (["--codecs", "wavcodes_16khz", "--from", "2", "--to", "1"], "expected --from before --to"),
             ([], "--codecs"),

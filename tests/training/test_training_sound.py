@@ -66,6 +66,13 @@ def test_what_cannot_be_read_is_told_and_left_out(tmp_path: Path, capsys: pytest
     assert not list((tmp_path / "none").iterdir())
 
 
+def test_too_little_sound_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sf.write(tmp_path / "click.wav", exact.signal(1), RATE)
+    assert command("prepare", tmp_path / "click.wav", "-o", tmp_path / "none") == 65
+    assert "too little to train on" in capsys.readouterr().err
+    assert not list((tmp_path / "none").iterdir())
+
+
 def test_a_damaged_archive_is_left_out_as_files_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sf.write(tmp_path / "good.wav", exact.signal(RATE), RATE)
     with tarfile.open(tmp_path / "cut.tar", "w") as archive:

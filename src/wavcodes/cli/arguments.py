@@ -3,7 +3,7 @@
 import argparse
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from .. import __version__
 
@@ -237,7 +237,7 @@ def _add_stretch(command: argparse.ArgumentParser) -> None:
 
 def _add_contenders(command: argparse.ArgumentParser) -> None:
     command.add_argument("--codecs", nargs="+", required=True, metavar="NAME@KBPS", help=_CONTENDERS)
-    command.add_argument("--weights", action="append", default=[], type=_weights, metavar="NAME=PATH", help=_THEIRS)
+    command.add_argument("--weights", action=_Weights, default={}, type=_weights, metavar="NAME=PATH", help=_THEIRS)
     command.add_argument("--mode", choices=("speech", "audio"), default="speech", help=_MODE)
 
 
@@ -297,6 +297,18 @@ def _weights(text: str) -> tuple[str, str]:
     if not name or not path:
         raise argparse.ArgumentTypeError(f"expected a codec and its weights such as lyra_v2=FOLDER, got {text!r}")
     return name, path
+
+
+class _Weights(argparse.Action):
+    """Collects those of several codecs, by the codec's name."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, parsed: argparse.Namespace, value: Any, option: str | None = None
+    ) -> None:
+        found, (name, path) = getattr(parsed, self.dest), value
+        if name in found:
+            raise argparse.ArgumentError(self, f"expected one path for {name}, got {found[name]} and {path}")
+        setattr(parsed, self.dest, {**found, name: path})
 
 
 def _limit(text: str) -> float:

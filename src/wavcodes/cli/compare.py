@@ -32,7 +32,7 @@ def _compare(job: Job, arguments: Namespace, report: Report) -> None:
     began = time.monotonic()
     jobs.check_target(job, _SUFFIXES, arguments.force)
     try:
-        chosen = contenders.parse(" ".join(arguments.codecs), dict(arguments.weights))
+        chosen = contenders.parse(" ".join(arguments.codecs), arguments.weights)
     except InputError as error:
         raise CommandError(str(error)) from error
     metrics.require(arguments.mode)

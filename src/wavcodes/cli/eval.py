@@ -33,7 +33,7 @@ def run(arguments: Namespace, report: Report) -> int:
     suffix = "" if plot is None else jobs.check_target(Job(STREAM, plot), picture.SUFFIXES, arguments.force)
     clips = list(_clips(arguments.inputs))
     try:
-        contenders = parse(" ".join(arguments.codecs), dict(arguments.weights))
+        contenders = parse(" ".join(arguments.codecs), arguments.weights)
     except InputError as error:
         raise CommandError(str(error)) from error
     metrics.require(arguments.mode)

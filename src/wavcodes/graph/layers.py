@@ -251,7 +251,7 @@ class Residual:
 
 @dataclass(frozen=True)
 class Sum:
-    """The sum of what each of `branches` makes of the signal; no layers give the signal itself.
+    """The sum of what each of two or more `branches` makes of the signal; no layers give the signal itself.
 
     `Residual` is the case that an engine can fuse. All branches give equally many rows.
     """

@@ -57,19 +57,7 @@ class Corpus:
         inside = [0 <= each.start < each.start + each.length <= len(self._rows) for each in recordings]
         if not recordings or not all(inside):
             raise InputError(f"{folder} holds other sound than its {_INDEX} says; {advice}")
-        self.training: list[Recording] = []
-        self.held_out: list[Recording] = []
-        for number, recording in enumerate(recordings):
-            if recording.length > _DIVISIBLE_SECONDS * self.sample_rate or len(recordings) == 1:
-                cut = recording.length - max(1, recording.length // _HELD_OUT)
-                self.training.append(recording._replace(length=cut))
-                self.held_out.append(Recording(recording.name, recording.start + cut, recording.length - cut))
-            else:
-                (self.training if (number + 1) % _HELD_OUT else self.held_out).append(recording)
-        if not self.held_out:
-            self.held_out.append(self.training.pop())
-        if not self.seconds:
-            raise InputError(f"{folder} holds too little sound to train on; prepare more")
+        self.training, self.held_out = _divided(recordings, self.sample_rate)
 
     @property
     def seconds(self) -> float:
@@ -82,6 +70,24 @@ class Corpus:
         found = self._rows[recording.start + start : recording.start + min(start + count, recording.length)]
         rows[: len(found)] = found / np.float32(32768)
         return rows
+
+
+def _divided(recordings: Sequence[Recording], sample_rate: int) -> tuple[list[Recording], list[Recording]]:
+    """What to train on, and what to score with."""
+    training: list[Recording] = []
+    held_out: list[Recording] = []
+    for number, recording in enumerate(recordings):
+        if recording.length > _DIVISIBLE_SECONDS * sample_rate or len(recordings) == 1:
+            cut = recording.length - max(1, recording.length // _HELD_OUT)
+            training.append(recording._replace(length=cut))
+            held_out.append(Recording(recording.name, recording.start + cut, recording.length - cut))
+        else:
+            (training if (number + 1) % _HELD_OUT else held_out).append(recording)
+    if not held_out:
+        held_out.append(training.pop())
+    if not sum(each.length for each in training):
+        raise InputError("expected more sound than a single sample, which is too little to train on; prepare more")
+    return training, held_out
 
 
 def prepare(
@@ -101,7 +107,7 @@ def prepare(
         tell: Is told of each file or archive that cannot be read and is left out.
 
     Raises:
-        InputError: A source is not there, none holds sound, or the folder holds some.
+        InputError: A source is not there, none holds sound or too little to train on, or the folder holds some.
         ResourceError: The disk is full, or the folder cannot be made.
     """
     for path in sources:
@@ -127,6 +133,7 @@ def prepare(
             position += length
         if not recordings:
             raise InputError(f"found no sound in {', '.join(map(str, sources))}")
+        _divided(recordings, sample_rate)
     facts = {"sample_rate": sample_rate, "channels": channels, "recordings": recordings}
     with atomic_output(folder / _INDEX) as out:
         write_all(out, json.dumps(facts).encode())
