@@ -70,6 +70,12 @@ def test_no_file_is_recognised_as_one_of_another_suffix(tmp_path, format):
     assert all(each.suffix == format.suffix for each in recognising)
 
 
+def test_a_name_is_no_format(tmp_path):
+    with pytest.raises(InputError, match=r"expected a format, one of wavcodes\.containers\.FORMATS, got 'ecdc'"):
+        write(tmp_path / "a.ecdc", clip_for(FORMATS[1]), format="ecdc")
+    assert not list(tmp_path.iterdir())
+
+
 def test_each_name_belongs_to_one_format():
     assert len({each.name for each in FORMATS}) == len(FORMATS)
 

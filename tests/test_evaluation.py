@@ -239,7 +239,7 @@ def test_a_missing_extra_is_told_before_any_codec_runs(
     monkeypatch.setattr(contenders._Lossy, "run", lambda *_: ran.append(1))
     monkeypatch.setitem(sys.modules, "visqol", None)
     metrics._visqol_api.cache_clear()
-    assert run(*arguments, "--codecs", "opus") == 65
+    assert run(*arguments, "--codecs", "opus") == 69
     assert "pip install 'wavcodes[eval]'" in capfd.readouterr().err
     assert not ran
     assert names(clips) == {"clips"}

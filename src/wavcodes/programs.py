@@ -22,7 +22,7 @@ _FULL = ("No space left on device", "File too large", "Disk quota exceeded")  # 
 
 
 class MissingProgram(UnsupportedError):
-    """A program that a request needs is not on this machine."""
+    """A program or a Python package that a request needs is not on this machine."""
 
 
 def find(variable: str, usual: str, advice: str) -> str:

@@ -8,14 +8,15 @@ from typing import Any, TypeAlias
 from .. import __version__
 
 _EXIT_CODES = """\
-exit codes: 0 done, 1 some of several inputs failed, 2 wrong command line, 65 wrong or damaged data, 66 no such input,
-69 weights or a program not available, 70 a bug here or in such a program, 71 out of memory, 73 output exists or cannot
-be created, 74 disk full or I/O error, 77 no permission, 130 interrupted"""
+exit codes: 0 done, 1 some of several inputs failed, 2 wrong command line, 65 wrong or damaged data, or what this
+machine or build cannot do, 66 no such input, 69 weights, a program or a package not available, 70 a bug here or in such
+a program, 71 out of memory, 73 output exists or cannot be created, 74 disk full or I/O error, 77 no permission, 130
+interrupted, 141 nobody reads the output any more, 143 terminated"""
 
 _FORMATS = "layout, where a suffix has several: ecdc, ecdc-crc32c, ecdc-hermes; snac, snac-v1"
 _LESS = "decode only this much of the payload; of Lyra's packets, whose size may be open, that size"
 _FORCE = "replace existing files; decode even with other weights than those that a file states"
-_PRECISION = "bf16 is faster on processors with AMX and not exactly the same (default: float32)"
+_PRECISION = "bf16, only on processors with AMX, is faster and not exactly the same (default: float32)"
 _CONTENDERS = "such as wavcodes_16khz@3,6 lyra_v2, and opus@9,12 mp3 lpcnet; without @KBPS the default"
 _THEIRS = "file, folder or hub repository of a codec's weights; as often as needed"
 _MODE = "measure at 16 kHz, or sound of any kind at 48 kHz (default: speech)"

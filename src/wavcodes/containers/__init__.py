@@ -168,11 +168,13 @@ def write(
         weights_digest: SHA-256 of the weights that made the codes, where the format has a place for it.
 
     Raises:
-        InputError: The suffix is not known, `codes` are no `Codes`, or the digest is not 32 bytes.
+        InputError: The suffix is not known, `codes` are no `Codes`, `format` is none, or the digest is not 32 bytes.
         UnsupportedError: The format cannot hold such codes, or is only read.
         ResourceError: No space or no permission. Nothing is left behind.
     """
     format = format_of(path) if format is None else format
+    if not isinstance(format, Format):
+        raise InputError(f"expected a format, one of wavcodes.containers.FORMATS, got {format!r}")
     header = Header.of_codes(codes, weights_digest=weights_digest)
     with atomic_output(path) as file:
         writer = start_writer(format, file, header)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import mel_filters, resample, to_mono
-from ..errors import InputError, UnsupportedError
+from ..errors import InputError
+from ..programs import MissingProgram
 
 Mode = Literal["speech", "audio"]
 Signal = NDArray[np.float64]
@@ -35,7 +36,7 @@ def require(mode: Mode) -> None:
     """Finds out whether `measure` can do its work, before others have done theirs.
 
     Raises:
-        UnsupportedError: A package of the extra `eval` is missing.
+        MissingProgram: A package of the extra `eval` is missing.
     """
     _visqol_api(mode)
     if mode == "speech":
@@ -64,7 +65,7 @@ def measure(
 
     Raises:
         InputError: The shapes differ, the clip is too short for ViSQOL or STOI, or one of the two is silent.
-        UnsupportedError: A package of the extra `eval` is missing.
+        MissingProgram: A package of the extra `eval` is missing.
     """
     if reference.shape != degraded.shape:
         raise InputError(f"expected sound of the clip's shape {reference.shape}, got {degraded.shape}")
@@ -151,7 +152,7 @@ def _pystoi() -> Any:
     try:
         from pystoi import stoi  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError as error:
-        raise UnsupportedError(f"STOI needs the package pystoi; {_ADVICE}") from error
+        raise MissingProgram(f"STOI needs the package pystoi; {_ADVICE}") from error
     return stoi
 
 
@@ -176,5 +177,5 @@ def _visqol_api(mode: Mode) -> Any:
         # Asked for, because the package would go on without it, to scores that are up to two points higher.
         api.create(mode=mode, use_lattice_model=mode == "speech")
     except ImportError as error:
-        raise UnsupportedError(f"ViSQOL needs the packages visqol-python and ai-edge-litert; {_ADVICE}") from error
+        raise MissingProgram(f"ViSQOL needs the packages visqol-python and ai-edge-litert; {_ADVICE}") from error
     return api

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any, BinaryIO
 
-from ..errors import UnsupportedError
+from ..programs import MissingProgram
 from .evaluation import METRICS, Summary
 
 SUFFIXES = (".svg", ".png")
@@ -29,12 +29,10 @@ def require() -> None:
     """Finds out whether `draw` can do its work, before others have done theirs.
 
     Raises:
-        UnsupportedError: matplotlib is missing.
+        MissingProgram: matplotlib is missing.
     """
     if find_spec("matplotlib") is None:
-        raise UnsupportedError(
-            "a picture needs the package matplotlib; install the extra: pip install 'wavcodes[eval]'"
-        )
+        raise MissingProgram("a picture needs the package matplotlib; install the extra: pip install 'wavcodes[eval]'")
 
 
 def draw(summaries: Sequence[Summary], file: BinaryIO, suffix: str) -> None:
@@ -46,7 +44,7 @@ def draw(summaries: Sequence[Summary], file: BinaryIO, suffix: str) -> None:
         suffix: One of `SUFFIXES`.
 
     Raises:
-        UnsupportedError: matplotlib is missing.
+        MissingProgram: matplotlib is missing.
     """
     require()
     import matplotlib  # type: ignore[import-not-found, unused-ignore]

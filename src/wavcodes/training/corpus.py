@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import SOUND_SUFFIXES, AudioReader, StreamResampler, to_channels
-from ..errors import CodecError, InputError, UnsupportedError
+from ..errors import CodecError, InputError
 from ..files import atomic_output, make_folder, write_all
+from ..programs import MissingProgram
 
 _SAMPLES, _INDEX = "samples.i16", "index.json"
 _HELD_OUT = 50  # one part in so many is never trained on
@@ -177,7 +178,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, BinaryIO]]:
     try:
         import pyarrow.parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError as error:
-        raise UnsupportedError(f"{path} needs PyArrow; install it: pip install pyarrow") from error
+        raise MissingProgram(f"{path} needs PyArrow; install it: pip install pyarrow") from error
     try:
         table = pyarrow.parquet.ParquetFile(path)
         number = 0
