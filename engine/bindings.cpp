@@ -82,6 +82,7 @@ NB_MODULE(_core, m) {
     m.def(
         "noise",
         [](uint64_t seed, int source, size_t first, size_t count) {
+            require(count <= PTRDIFF_MAX / sizeof(float) - 16, "expected fewer numbers");
             std::unique_ptr<float[]> values(new float[count + 16]);
             noise(kernels_of(""), seed, source, first, count, values.get());
             return owned(values.release(), {count});
@@ -202,8 +203,9 @@ NB_MODULE(_core, m) {
             "transformer_layer",
             [](Sequence& s, int heads, int context, float eps, const std::vector<Input>& norms, const Input& qkv,
                const Input& out, const Input& linear1, const Input& linear2) {
+                require_heads(s.out_channels(), heads);
+                require(linear1.ndim() == 2, "expected a matrix");
                 const size_t n = s.out_channels(), hidden = linear1.shape(0);
-                require_heads(n, heads);
                 require(context > 0 && hidden > 0 && norms.size() == 6, "a transformer layer needs a context and weights");
                 auto row = [&](int i) { return tensor(norms[i], {n}); };
                 const TransformerLayer::Weights weights{row(0), row(1), row(2), row(3), row(4), row(5),

@@ -139,7 +139,7 @@ static void layer_norm(const float* x, int rows, int channels, const float* weig
 static void affine(const float* x, size_t rows, int channels, const float* scale, const float* shift, float* y,
                    const Pointwise& f) {
     // Rows of few channels are as well one long row, with what each channel has again and again.
-    float scales[lanes], shifts[lanes];
+    float scales[lanes] = {}, shifts[lanes] = {};
     const bool few = !f.alpha && lanes % channels == 0;
     for (int i = 0; few && i < lanes; i++) scales[i] = scale[i % channels], shifts[i] = shift[i % channels];
     with(f, [=](auto function) {

@@ -8,7 +8,7 @@
 namespace wavcodes {
 namespace {
 
-constexpr int block_rows = 96;  // rows searched together: the books are read once for all of them
+constexpr int block_rows = 96;  // rows at a time: the books are read once for all of them
 
 // In float64 and in order, so that it is the same on every machine.
 double squared_norm(const float* x, int n) {
@@ -95,6 +95,18 @@ int Quantizer::cycle(int num_codebooks) const {
     return cycle;
 }
 
+template <class Run>
+void Quantizer::each_block(size_t rows, int num_codebooks, int threads, Run run) const {
+    const size_t cycles = size_t(cycle(num_codebooks)), block = (block_rows + cycles - 1) / cycles * cycles;
+    parallel(
+        int((rows + block - 1) / block),
+        [&](int b) {
+            const size_t first = b * block;
+            run(first, int(std::min(block, rows - first)));
+        },
+        threads);
+}
+
 size_t Quantizer::num_codes(size_t rows, int num_codebooks) const {
     size_t codes = 0;
     each_book(num_codebooks, [&](const Group&, const Book& book) { codes += rows / book.stride; });
@@ -158,49 +170,45 @@ void Quantizer::encode_block(const float* latent, size_t first, int rows, size_t
 }
 
 void Quantizer::encode(const float* latent, size_t rows, int num_codebooks, int32_t* codes, int threads) const {
-    const size_t cycles = size_t(cycle(num_codebooks)), block = (block_rows + cycles - 1) / cycles * cycles;
-    const size_t blocks = (rows + block - 1) / block;
-    parallel(
-        int(blocks),
-        [&](int b) {
-            const size_t at = b * block;
-            encode_block(latent + at * dim_, at, int(std::min(block, rows - at)), rows, num_codebooks, codes);
-        },
-        threads);
+    each_block(rows, num_codebooks, threads, [&](size_t first, int count) {
+        encode_block(latent + first * dim_, first, count, rows, num_codebooks, codes);
+    });
 }
 
-void Quantizer::decode(const int32_t* codes, size_t rows, int num_codebooks, float* latent, int threads) const {
-    std::fill_n(latent, rows * dim_, 0.0f);
+// Rows of the codes of `rows` rows from row `first` of `all_rows` on.
+void Quantizer::decode_block(const int32_t* codes, size_t first, int rows, size_t all_rows, int num_codebooks,
+                             float* latent) const {
+    thread_local Floats sums, parts;
+    std::fill_n(latent, size_t(rows) * dim_, 0.0f);
     size_t done = 0;
     for (const Group& g : groups_) {
         const size_t books = std::min(g.books.size(), size_t(num_codebooks) - done);
         if (books == 0) break;
         done += books;
-        thread_local Floats sums, parts;
         float* sum = latent;
         if (g.out) {
-            sum = sums.room(rows * g.dim);
-            std::fill_n(sum, rows * g.dim, 0.0f);
+            sum = sums.room(size_t(rows) * g.dim);
+            std::fill_n(sum, size_t(rows) * g.dim, 0.0f);
         }
         for (size_t k = 0; k < books; k++) {
             const Book& book = g.books[k];
-            const size_t step = size_t(block_rows + book.stride - 1) / book.stride * book.stride;
-            for (size_t first = 0; first < rows; first += step) {
-                const size_t count = std::min(step, rows - first);
-                const float* entry = entries(g, book, codes + first / book.stride, count / book.stride);
-                for (size_t t = 0; t < count; t++)
-                    for (int i = 0; i < g.dim; i++)
-                        sum[(first + t) * g.dim + i] += entry[t / book.stride * g.dim + i];
-            }
-            codes += rows / book.stride;
+            const float* entry = entries(g, book, codes + first / book.stride, rows / book.stride);
+            for (int t = 0; t < rows; t++)
+                for (int i = 0; i < g.dim; i++) sum[size_t(t) * g.dim + i] += entry[size_t(t / book.stride) * g.dim + i];
+            codes += all_rows / book.stride;
         }
         if (g.out) {
-            float* part = parts.room(rows * dim_);
-            const Segment segment{sum, g.dim, g.dim};
-            g.out->apply({&segment, 1}, 0, int(rows), {part, dim_}, threads);
-            for (size_t i = 0; i < rows * dim_; i++) latent[i] += part[i];
+            float* part = parts.room(size_t(rows) * dim_);
+            apply(*g.out, g.dim, sum, rows, part);
+            for (size_t i = 0; i < size_t(rows) * dim_; i++) latent[i] += part[i];
         }
     }
+}
+
+void Quantizer::decode(const int32_t* codes, size_t rows, int num_codebooks, float* latent, int threads) const {
+    each_block(rows, num_codebooks, threads, [&](size_t first, int count) {
+        decode_block(codes, first, count, rows, num_codebooks, latent + first * dim_);
+    });
 }
 
 }  // namespace wavcodes

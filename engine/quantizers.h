@@ -60,10 +60,15 @@ class Quantizer {
     Group& group();
     template <class Visit>
     void each_book(int num_codebooks, Visit visit) const;
+    // Shares out `rows` rows over threads, in blocks of whole cycles: calls run(first row, rows).
+    template <class Run>
+    void each_block(size_t rows, int num_codebooks, int threads, Run run) const;
     // What the entries of `count` codes add, [count][dim of the group].
     const float* entries(const Group& group, const Book& book, const int32_t* codes, size_t count) const;
     void encode_block(const float* latent, size_t first, int rows, size_t all_rows, int num_codebooks,
                       int32_t* codes) const;
+    void decode_block(const int32_t* codes, size_t first, int rows, size_t all_rows, int num_codebooks,
+                      float* latent) const;
 
     const Kernels& kernels_;
     const int dim_, size_;

@@ -298,7 +298,7 @@ void Sequence::run(std::span<const Signal> signals, int threads, const std::func
         const Layer& layer = *layers_[last];
         turns = Rows(layer.out_channels);
         const auto own = layer.start(next, {.signals = count});
-        for (; next.size(); between()) layer.run(*own, next, turns, std::min(next.size(), layer.limit), threads);
+        for (; next.size(); between()) layer.run(*own, next, turns, std::min(next.size(), std::max(layer.limit, count)), threads);
     }
 }
 

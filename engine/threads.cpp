@@ -36,7 +36,7 @@ class Pool {
             try {
                 while (int(workers_.size()) < useful - 1) workers_.emplace_back([this] { work(); });
             } catch (const std::system_error&) {
-                cores_ = int(workers_.size()) + 1;  // the system gives no more; those there are do the work
+                useful = int(workers_.size()) + 1;  // the system gives no more now; those there are do the work
             }
             task_ = task;
             data_ = data;
@@ -89,7 +89,7 @@ class Pool {
     std::mutex owner_, mutex_;
     std::condition_variable wake_, done_;
     std::vector<std::thread> workers_;
-    int cores_ = std::max(2, int(std::thread::hardware_concurrency()));
+    const int cores_ = std::max(2, int(std::thread::hardware_concurrency()));
     void (*task_)(void*, int) = nullptr;
     void* data_ = nullptr;
     std::exception_ptr failure_;

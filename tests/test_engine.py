@@ -274,6 +274,13 @@ def test_whole_signals_together_are_as_each_alone(engines, width, lengths, name,
     assert [rows.tobytes() for rows in together] == [rows.tobytes() for rows in alone]
 
 
+def test_more_whole_signals_than_a_layer_takes_rows_at_a_time():
+    signals = [np.random.default_rng(i).standard_normal((1 + i % 7, 20)).astype(np.float32) for i in range(130)]
+    engine = JOINT_ENGINES["generic"]
+    together = engine.encode_whole(signals, 1)
+    assert [rows.tobytes() for rows in together] == [run(engine, signal).tobytes() for signal in signals]
+
+
 def test_joint_layers_match_the_reference():
     x = np.random.default_rng(5).standard_normal((90, 20)).astype(np.float32)
     expected = reference.run(JOINT, JOINT_TENSORS, x.astype(np.float64))

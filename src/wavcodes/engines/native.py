@@ -91,7 +91,7 @@ class Engine:
             return pool.submit(build, *args, **kwargs).result if pool else partial(build, *args, **kwargs)
 
         name, samples = isa(precision), _samples_of_a_row(network.encoder)
-        # The decoder is what a digest, in order of names, begins with: not at the same time.
+        # The encoder first: what hashes the tensors meanwhile begins with the decoder's.
         encoder = None if parts == "decode" else start(_sequence, name, network.encoder, tensors, samples)
         decoder = None if parts == "encode" else start(_sequence, name, network.decoder, tensors, 1)
         quantizer = start(_quantizer, isa(), network.quantizer, tensors)
@@ -154,7 +154,7 @@ class Stream:
     """One signal on its way through a sequence of layers."""
 
     def __init__(self, sequence: _core.Sequence, seed: int | None, first_row: int) -> None:
-        self._stream = _core.Stream(sequence, seed, first_row)
+        self._stream = _call(_core.Stream, sequence, seed, first_row)
 
     def push(self, rows: Rows, threads: int) -> Rows:
         """Takes the next rows and gives all that they allow to compute."""
