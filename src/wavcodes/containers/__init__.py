@@ -173,8 +173,6 @@ def write(
         ResourceError: No space or no permission. Nothing is left behind.
     """
     format = format_of(path) if format is None else format
-    if not isinstance(format, Format):
-        raise InputError(f"expected a format, one of wavcodes.containers.FORMATS, got {format!r}")
     header = Header.of_codes(codes, weights_digest=weights_digest)
     with atomic_output(path) as file:
         writer = start_writer(format, file, header)
@@ -186,8 +184,11 @@ def start_writer(format: Format, file: BinaryIO, header: Header) -> Writer:
     """As `open_writer`, for any of `FORMATS`.
 
     Raises:
+        InputError: It is no format.
         UnsupportedError: The format cannot hold such codes, or is only read.
     """
+    if not isinstance(format, Format):
+        raise InputError(f"expected a format, one of wavcodes.containers.FORMATS, got {format!r}")
     if format.writer is None:
         raise UnsupportedError(f"files of the format {format.name} are only read; write one of {', '.join(SUFFIXES)}")
     return format.writer(file, header)

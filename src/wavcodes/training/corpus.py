@@ -134,7 +134,7 @@ def prepare(
             position += length
         if not recordings:
             raise InputError(f"found no sound in {', '.join(map(str, sources))}")
-        _divided(recordings, sample_rate)
+        _divided(recordings, sample_rate)  # raises where it is too little, before anything is there
     facts = {"sample_rate": sample_rate, "channels": channels, "recordings": recordings}
     with atomic_output(folder / _INDEX) as out:
         write_all(out, json.dumps(facts).encode())
