@@ -1,7 +1,4 @@
 // Running layers one after the other, depth first: a piece of signal goes as far as it can while it is in the cache.
-#include <condition_variable>
-#include <exception>
-#include <mutex>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -84,7 +81,7 @@ void Sequence::move(State& state, Rows& rows, size_t count) const {
 // A thread takes the layer furthest down that has a piece to run, and so a piece goes through many layers while it is in
 // the cache of one core. Meanwhile other threads run other layers, but never the neighbours of a layer that is running:
 // so nobody else touches the two queues of a layer while it runs. A thread that finds no layer helps another with its own.
-class Sequence::Run : public Crew {
+class Sequence::Run final : public Crew {
    public:
     // Of layers `first` ... `last - 1`.
     Run(const Sequence& sequence, State& state, size_t first, size_t last, int threads,
@@ -113,8 +110,8 @@ class Sequence::Run : public Crew {
                     throw;
                 }
                 lock.lock();
-            } else if (!jobs_.empty()) {
-                help(*jobs_.back(), lock);
+            } else if (help(lock)) {
+                continue;
             } else if (active_ && !failed_) {
                 waiting_++;
                 changed_.wait(lock);
@@ -152,15 +149,6 @@ class Sequence::Run : public Crew {
         wavcodes::State& state_;
     };
 
-    // What a thread splits up.
-    struct Job {
-        const int count;
-        void (*const task)(void*, int);
-        void* const data;
-        int begun = 0, ended = 0;
-        std::exception_ptr failure = nullptr;
-    };
-
     // That a thread belongs to this crew, while it lives.
     class Member {
        public:
@@ -171,33 +159,6 @@ class Sequence::Run : public Crew {
        private:
         Crew* before_;
     };
-
-    void share(int count, void (*task)(void*, int), void* data) override {
-        Job job{count, task, data};
-        std::unique_lock<std::mutex> lock(mutex_);
-        jobs_.push_back(&job);
-        if (waiting_) changed_.notify_all();
-        help(job, lock);
-        ended_.wait(lock, [&] { return job.ended == job.count; });
-        if (job.failure) std::rethrow_exception(job.failure);
-    }
-
-    void help(Job& job, std::unique_lock<std::mutex>& lock) {
-        while (job.begun < job.count) {
-            const int i = job.begun++;
-            if (job.begun == job.count) std::erase(jobs_, &job);
-            std::exception_ptr failure;
-            lock.unlock();
-            try {
-                job.task(job.data, i);
-            } catch (...) {
-                failure = std::current_exception();
-            }
-            lock.lock();
-            if (failure) job.failure = failure;
-            if (++job.ended == job.count) ended_.notify_all();
-        }
-    }
 
     size_t ready(size_t i) const { return layers_[i]->ready(*state_.layers[i], state_.queues[i]); }
     bool running(size_t i) const { return i < layers_.size() && state_.layers[i]->running; }
@@ -246,9 +207,6 @@ class Sequence::Run : public Crew {
     const size_t last_, most_;
     int active_ = 0, waiting_ = 0;
     bool failed_ = false;
-    std::vector<Job*> jobs_;  // of which some tasks have not begun
-    std::mutex mutex_;
-    std::condition_variable changed_, ended_;
 };
 
 void Sequence::advance(State& state, size_t first, size_t last, int threads,

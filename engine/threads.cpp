@@ -1,102 +1,70 @@
 #include "threads.h"
 
-#include <algorithm>
-#include <atomic>
-#include <condition_variable>
-#include <exception>
-#include <mutex>
 #include <system_error>
 #include <thread>
-#include <utility>
-#include <vector>
 
 #ifndef _WIN32
 #include <pthread.h>
 #endif
 
 namespace wavcodes {
+
+void Crew::share(int count, int threads, Task task, void* data) {
+    if (count <= 0) return;
+    Job job{count, task, data, std::min(count, threads) - 1};
+    std::unique_lock<std::mutex> lock(mutex_);
+    jobs_.push_back(&job);
+    call(job.places);
+    for (int i = 0; i < job.places; i++) changed_.notify_one();
+    take_part(job, lock);
+    ended_.wait(lock, [&] { return job.ended == count; });
+    if (job.failure) std::rethrow_exception(job.failure);
+}
+
+bool Crew::help(std::unique_lock<std::mutex>& lock) {
+    const auto job = std::find_if(jobs_.rbegin(), jobs_.rend(), [](const Job* each) { return each->places > 0; });
+    if (job == jobs_.rend()) return false;
+    (*job)->places--;
+    take_part(**job, lock);
+    return true;
+}
+
+void Crew::take_part(Job& job, std::unique_lock<std::mutex>& lock) {
+    while (job.begun < job.count) {
+        const int i = job.begun++;
+        if (job.begun == job.count) std::erase(jobs_, &job);
+        std::exception_ptr failure;
+        lock.unlock();
+        try {
+            job.task(job.data, i);
+        } catch (...) {  // no memory; who split it up gets it
+            failure = std::current_exception();
+        }
+        lock.lock();
+        if (failure) job.failure = failure;
+        if (++job.ended == job.count) ended_.notify_all();
+    }
+}
+
 namespace {
 
-// This thread is at a task of the pool.
-thread_local bool at_work = false;
-
-class Pool {
-   public:
-    void run(int count, int threads, void (*task)(void*, int), void* data) {
-        std::unique_lock<std::mutex> owner(owner_, std::defer_lock);
-        if (at_work || !owner.try_lock()) {
-            for (int i = 0; i < count; i++) task(data, i);
-            return;
+class Pool final : public Crew {
+    void call(int helpers) override {
+        try {
+            while (int(workers_.size()) < std::min(helpers, most_)) workers_.emplace_back([this] { wait(); });
+        } catch (const std::system_error&) {
+            // The system gives no more now; those there are do the work.
         }
-        int useful;
-        {
-            std::lock_guard<std::mutex> lock(mutex_);
-            // More threads than cores would only take turns.
-            useful = std::min({count, threads, cores_});
-            try {
-                while (int(workers_.size()) < useful - 1) workers_.emplace_back([this] { work(); });
-            } catch (const std::system_error&) {
-                useful = int(workers_.size()) + 1;  // the system gives no more now; those there are do the work
-            }
-            task_ = task;
-            data_ = data;
-            count_ = count;
-            next_.store(0);
-            pending_ = count;
-            wanted_ = useful - 1;
-        }
-        for (int i = 1; i < useful; i++) wake_.notify_one();
-        help();
+    }
+    void wait() {
         std::unique_lock<std::mutex> lock(mutex_);
-        done_.wait(lock, [&] { return pending_ == 0 && active_ == 0; });
-        wanted_ = 0;
-        if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+        for (;;)
+            if (!help(lock)) changed_.wait(lock);
     }
 
-   private:
-    void help() {
-        int finished = 0;
-        std::exception_ptr failure;
-        at_work = true;
-        for (int i; (i = next_.fetch_add(1)) < count_; finished++) {
-            try {
-                task_(data_, i);
-            } catch (...) {  // no memory; the caller of run() gets it
-                failure = std::current_exception();
-            }
-        }
-        at_work = false;
-        if (finished) {
-            std::lock_guard<std::mutex> lock(mutex_);
-            pending_ -= finished;
-            if (failure) failure_ = failure;
-        }
-    }
-    void work() {
-        std::unique_lock<std::mutex> lock(mutex_);
-        for (;;) {
-            wake_.wait(lock, [&] { return wanted_ > 0; });
-            wanted_--;
-            active_++;
-            lock.unlock();
-            help();
-            lock.lock();
-            active_--;
-            done_.notify_one();
-        }
-    }
-
-    std::mutex owner_, mutex_;
-    std::condition_variable wake_, done_;
     std::vector<std::thread> workers_;
-    const int cores_ = std::max(2, int(std::thread::hardware_concurrency()));
-    void (*task_)(void*, int) = nullptr;
-    void* data_ = nullptr;
-    std::exception_ptr failure_;
-    std::atomic<int> next_{0};
-    int count_ = 0, pending_ = 0;
-    int wanted_ = 0;  // workers that may still begin
-    int active_ = 0;  // workers that have begun
+    // More threads than cores would only take turns.
+    const int most_ = std::max(1, int(std::thread::hardware_concurrency()) - 1);
 };
 
 // Never destroyed: its threads sleep until the process ends. A forked child starts with a pool of its own, for the
@@ -118,12 +86,6 @@ Pool& the_pool() {
 
 thread_local Crew* crew = nullptr;
 
-void run_tasks(int count, int threads, void (*task)(void*, int), void* data) {
-    if (count <= 0) return;
-    if (crew)
-        crew->share(count, task, data);
-    else
-        the_pool().run(count, threads, task, data);
-}
+Crew& the_crew() { return crew ? *crew : the_pool(); }
 
 }  // namespace wavcodes

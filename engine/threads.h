@@ -3,28 +3,54 @@
 
 #include <algorithm>
 #include <climits>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
 #include <type_traits>
+#include <vector>
 
 namespace wavcodes {
 
-void run_tasks(int count, int threads, void (*task)(void*, int), void* data);
-
-// Threads that work side by side and help one another: what one of them splits up, those that have nothing to do share.
+// Threads that help one another: what one of them splits up, those that have nothing to do share.
 class Crew {
    public:
-    virtual void share(int count, void (*task)(void*, int), void* data) = 0;
+    using Task = void (*)(void* data, int i);
+    // Calls task(data, 0) ... task(data, count - 1), each once, on up to `threads` threads, of which the caller is one.
+    void share(int count, int threads, Task task, void* data);
 
    protected:
+    // What a thread splits up.
+    struct Job {
+        const int count;
+        const Task task;
+        void* const data;
+        int places;  // for those who may still come to help
+        int begun = 0, ended = 0;
+        std::exception_ptr failure = nullptr;
+    };
     ~Crew() = default;
+    // So many may have something to do soon. The lock is held.
+    virtual void call(int) {}
+    // Takes part in a job that has a place left, until none of its tasks is; false if there is no such job.
+    bool help(std::unique_lock<std::mutex>& lock);
+
+    std::mutex mutex_;
+    std::condition_variable changed_;  // there is something to do, perhaps
+
+   private:
+    void take_part(Job& job, std::unique_lock<std::mutex>& lock);
+
+    std::vector<Job*> jobs_;  // of which some tasks have not begun
+    std::condition_variable ended_;
 };
 
-// That which this thread belongs to, or null.
+// That which this thread belongs to: while it belongs to none, the pool, whose other members sleep until they are needed.
 extern thread_local Crew* crew;
+Crew& the_crew();
 
-// Calls task(0) ... task(count - 1), each once, on up to `threads` threads: those of this thread's crew, or else of the
-// pool. Tasks must write to separate outputs. This thread takes part: it waits only for tasks that others have begun, and
-// so not for a core that is busy with something else. If nobody helps, the tasks run here one after the other: the results
-// are the same.
+// Calls task(0) ... task(count - 1), each once, on up to `threads` threads of this thread's crew. Tasks must write to
+// separate outputs. This thread takes part: it waits only for tasks that others have begun, and so not for a core that is
+// busy with something else. If nobody helps, the tasks run here one after the other: the results are the same.
 template <class Task>
 void parallel(int count, Task&& task, int threads = INT_MAX) {
     if (count == 1 || threads == 1) {
@@ -32,7 +58,7 @@ void parallel(int count, Task&& task, int threads = INT_MAX) {
         return;
     }
     using Plain = std::remove_reference_t<Task>;
-    run_tasks(
+    the_crew().share(
         count, threads, [](void* data, int i) { (*static_cast<Plain*>(data))(i); }, &task);
 }
 

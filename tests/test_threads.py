@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
@@ -58,6 +59,16 @@ def test_long_clips(name: str, tmp_path: Path) -> None:
     for threads in (2, 3):
         assert codec.encode(audio, rate, threads=threads) == expected
         assert codec.decode(expected, threads=threads).tobytes() == sound
+
+
+def test_several_callers_share_the_threads() -> None:
+    codec = wavcodes.load()
+    rate = codec.spec.sample_rate
+    batches = [[exact.clip(codec.spec, rate + 100 * i + j, seed=i) for j in range(3)] for i in range(4)]
+    expected = [codec.encode(batch, rate, threads=1) for batch in batches]
+    with ThreadPoolExecutor(len(batches)) as callers:
+        for _ in range(3):
+            assert list(callers.map(lambda batch: codec.encode(batch, rate, threads=3), batches)) == expected
 
 
 def test_a_layer_that_fails_ends_the_push_and_the_stream_and_nothing_else() -> None:
