@@ -1,6 +1,6 @@
 // The Python module wavcodes._core: networks are built layer by layer, streams run them.
 //
-// Shapes are checked by the builder in engines/native.py and once more here where a wrong one would read outside an
+// Shapes are checked by the builder in engines/native_layers.py and once more here where a wrong one would read outside an
 // array. A wrong use of a stream is Misuse, any other wrong argument ValueError.
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -125,9 +125,7 @@ NB_MODULE(_core, m) {
                 new (self) Sequence(kernels_of(isa), channels, together);
             },
             "isa"_a, "channels"_a, "together"_a)
-        .def_prop_ro("in_channels", [](const Sequence& s) { return s.in_channels; })
-        .def_prop_ro("out_channels", &Sequence::out_channels)
-        .def_prop_ro("together", &Sequence::together)
+        .def("branch", &Sequence::branch, "An empty sequence for the rows that the next layer would get.")
         .def("needed", &Sequence::needed, "rows"_a)
         .def(
             "conv1d",

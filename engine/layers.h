@@ -110,6 +110,8 @@ class Sequence {
     void add_activation(const Activation&);
     // The same of the rows that the next layer gets.
     size_t together() const { return together_; }
+    // An empty sequence for those rows.
+    Sequence branch() const { return {kernels, out_channels(), together_}; }
     // From now on there are streams: add() throws.
     void freeze() { frozen_ = true; }
     size_t batch() const;
