@@ -66,6 +66,7 @@ class TestCheck:
             (np.zeros(9, bool), MONO, "got bool"),
             (np.zeros(9, complex), MONO, "complex128"),
             (["a"], MONO, "floats"),
+            ([[0.1, 0.2], [0.3]], STEREO, "expected audio as an array: .*inhomogeneous"),
             (np.zeros(0, np.float32), MONO, "at least one sample"),
             (np.zeros((1, 0), np.float32), MONO, "at least one sample"),
             (np.float32(0), MONO, r"got \(\)"),

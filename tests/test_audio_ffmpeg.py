@@ -1,6 +1,7 @@
 """Audio that libsndfile does not know, through PyAV and through the program ffmpeg."""
 
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class TestThereAndBack:
     @pytest.mark.parametrize("suffix", module.FORMATS)
     @pytest.mark.parametrize(
-        ("channels", "rate"), [(1, 16_000), pytest.param(1, 24_000, marks=pytest.mark.slow), (2, 44_100), (2, 48_000)]
+        ("channels", "rate"),
+        [(1, 16_000), pytest.param(1, 24_000, marks=pytest.mark.slow), (2, 44_100), (2, 48_000), (3, 48_000)],
     )
     def test_sound_keeps_its_place(self, suffix: str, channels: int, rate: int) -> None:
         audio = chirp(channels, rate)
@@ -98,6 +100,45 @@ class TestThereAndBack:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
+    @pytest.mark.parametrize("channels", [6, 9])
+    def test_channels_of_which_one_would_be_a_subwoofer(self, channels: int) -> None:
+        with pytest.raises(UnsupportedError, match=f"1 to 5 channels here, got {channels}; write .wav or .flac"):
+            write("a.m4a", chirp(channels, 48_000), 48_000)
+
+    @pytest.mark.parametrize("rate", [16_000, 44_100, 48_000])
+    @pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+    def test_an_mp3_that_does_not_tell_its_length(self, mode: str, rate: int) -> None:
+        rng = np.random.default_rng(0)
+        noise = rng.standard_normal(4 * rate) * np.repeat([0.3, 0.0, 0.3, 0.01], rate)  # its frames differ in length
+        soundfile.write("a.mp3", noise, rate, bitrate_mode=mode, compression_level=0.5)
+        expected, _ = read("a.mp3")
+        assert expected.shape == (1, 4 * rate)
+        data = Path("a.mp3").read_bytes()
+        Path("b.mp3").write_bytes(data[data.index(data[:2], 4) :])  # without the first frame, which tells it
+        audio, _ = read("b.mp3")
+        assert 0 <= audio.shape[1] - 4 * rate <= 3 * 1152
+        lag = best_lag(expected[0], audio[0])
+        assert np.corrcoef(expected[0, rate // 2 : 3 * rate], audio[0, lag:][rate // 2 : 3 * rate])[0, 1] > 0.99
+
+    def test_two_mp3_in_one(self) -> None:
+        for name, seconds in (("a.mp3", 1), ("b.mp3", 2)):
+            soundfile.write(name, vowel(seconds), RATE)
+        first, second = Path("a.mp3").read_bytes(), Path("b.mp3").read_bytes()
+        Path("c.mp3").write_bytes(first + second)
+        assert 0 <= read("c.mp3")[0].shape[1] - 3 * RATE <= 8 * 576
+        Path("c.mp3").write_bytes(first + b"ID3\4\0\0\0\0\0\x20" + bytes(32) + second)
+        with suppress(FormatError):  # FFmpeg may take it for damage; half of the sound is no answer
+            assert 0 <= read("c.mp3")[0].shape[1] - 3 * RATE <= 8 * 576
+
+    def test_a_flac_out_of_a_pipe(self) -> None:
+        soundfile.write("a.flac", vowel(1.5), RATE)
+        expected, _ = read("a.flac")
+        data = bytearray(Path("a.flac").read_bytes())
+        data[21] &= 0xF0  # the 36 bits of the number of samples, and the digest, are not known when it begins
+        data[22:42] = bytes(20)
+        Path("b.flac").write_bytes(data)
+        np.testing.assert_array_equal(read("b.flac")[0], expected)
+
     def test_only_to_a_file(self) -> None:
         with pytest.raises(UnsupportedError, match="file on disk"):
             AudioWriter(io.BytesIO(), ".m4a", RATE, 1)
@@ -124,6 +165,24 @@ class TestThereAndBack:
             assert run("compress", f"b{suffix}", f"b{suffix}.nac") == 0
             assert run("decompress", f"b{suffix}.nac", f"c{suffix}.wav") == 0
             assert soundfile.info(f"c{suffix}.wav").duration == pytest.approx(1.5, abs=0.2)
+
+
+@pytest.mark.usefixtures("pyav")
+def test_two_ogg_in_one() -> None:
+    import av
+
+    for name, seconds in (("a.ogg", 1), ("b.ogg", 2)):
+        with av.open(name, "w", format="ogg") as container:
+            stream = container.add_stream("libopus", rate=48_000, layout="mono")
+            frame = av.AudioFrame.from_ndarray(chirp(1, 24_000 * seconds), format="flt", layout="mono")
+            frame.sample_rate = 48_000
+            container.mux([*stream.encode(frame), *stream.encode(None)])
+    Path("c.ogg").write_bytes(Path("a.ogg").read_bytes() + Path("b.ogg").read_bytes())
+    parts = np.concatenate([read("a.ogg")[0], read("b.ogg")[0]], axis=1)
+    assert parts.shape == (1, 3 * 48_000)
+    both = read("c.ogg")[0]
+    assert both.shape == parts.shape
+    assert np.corrcoef(both[0], parts[0])[0, 1] > 0.999  # where one part meets the next, its decoder goes on
 
 
 def best_lag(audio: np.ndarray, late: np.ndarray) -> int:

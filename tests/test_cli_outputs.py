@@ -51,6 +51,7 @@ class TestOutputs:
         Path("a.nac").write_text("precious")
         assert run("encode", "a.wav") == 73
         assert "a.nac exists already; use -f" in capsys.readouterr().err
+        assert run("encode", "a.wav", "--weights", "nowhere") == 73  # told before weights are looked for
         assert Path("a.nac").read_text() == "precious"
         assert run("encode", "a.wav", "-f") == 0
         assert wavcodes.read("a.nac").num_samples == len(vowel(3.21))
@@ -79,6 +80,7 @@ class TestOutputs:
                 69,
                 "the folder . lacks model.safetensors; ",
             ),
+            (["encode", "a.wav", "--format", "ecdc", "--weights", "nowhere"], 2, "--format: expected one of nac"),
             (["encode", "no/such.wav"], 66, "cannot read no/such.wav: No such file"),
             (["encode", "."], 66, "cannot read .: it is a folder"),
             (["decode", "a.wav", "b.wav", "--salvage"], 65, "expected a file of codes"),

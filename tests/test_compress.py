@@ -100,6 +100,9 @@ class TestCommand:
             ("compress a.wav a.nac --bandwidth 7", 2, "bandwidth"),
             ("compress a.wav a.nac --format ecdc", 2, "--format: expected one of nac"),
             ("compress a.wav a.nesc --timeout 0", 2, "above 0"),
+            ("compress a.wav a.lpcnet --bandwidth 3", 2, "--bandwidth: expected wavcodes to do the work, but LPCNet"),
+            ("compress a.wav a.nesc --lm-weights x", 2, "--lm-weights: expected wavcodes to do the work"),
+            ("decompress a.lpcnet b.wav --weights x", 2, "--weights: expected wavcodes to do the work"),
             ("compress a.wav", 2, ""),
         ],
     )
@@ -218,6 +221,7 @@ class TestVariables:
             ({"SNAC_SAMPLE_RATE": "fast"}, "SNAC_SAMPLE_RATE: expected a sample rate"),
             ({"SNAC_MODEL": "me/mine", "SNAC_SAMPLE_RATE": "8000"}, "24000, 32000, 44100, the rates of SNAC"),
             ({"TORCH_THREADS": "0"}, "TORCH_THREADS: expected a number of threads"),
+            ({"SNAC_SAMPLE_RATE": "1" * 5_000}, "SNAC_SAMPLE_RATE: "),
         ],
     )
     def test_values_that_cannot_be(

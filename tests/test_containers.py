@@ -7,6 +7,7 @@ import resource
 import signal
 import stat
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import pytest
 import wavcodes
 from wavcodes import files
 from wavcodes.codes import Codes
-from wavcodes.containers import FORMATS, Header, open_reader, open_writer, read, write
+from wavcodes.containers import FORMATS, Header, open_reader, open_writer, read, start_writer, write
 from wavcodes.containers.base import HEAD
 from wavcodes.containers.lyra import LyraReader
 from wavcodes.containers.nac import NacReader
@@ -226,6 +227,32 @@ def test_a_file_that_may_not_grow(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("format", WRITTEN, ids=lambda each: each.name)
+def test_what_no_writer_takes(format):
+    codes = clip_for(format)
+    other, longer = (
+        replace(codes.framing, codec="mimi"),
+        replace(Header.of_codes(codes), num_samples=codes.num_samples + 1),
+    )
+    writer = start_writer(format, io.BytesIO(), Header.of_codes(codes))
+    with pytest.raises(InputError):
+        writer.write(replace(codes, framing=other))
+    writer.write(codes)
+    if format.suffix != ".dac":  # whose codec has no length that ends a signal
+        ended = start_writer(format, io.BytesIO(), replace(Header.of_codes(codes), num_samples=None))
+        ended.write(replace(codes, num_samples=codes.num_samples - 1))
+        with pytest.raises(InputError):
+            ended.write(codes)
+    writer.close()
+    writer.close()
+    with pytest.raises(InputError, match="this file is complete"):
+        writer.write(codes)
+    short = start_writer(format, io.BytesIO(), longer)
+    short.write(codes)
+    with pytest.raises(InputError, match=f"states {codes.num_samples + 1} samples, the parts hold {codes.num_samples}"):
+        short.close()
+
+
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
 def test_no_permission(tmp_path, monkeypatch, code):
     def fail(*args, **options):
@@ -251,6 +278,7 @@ def test_permissions_follow_the_umask_and_links_are_kept(tmp_path):
     write(tmp_path / "link.nac", clip(frames=3))
     assert (tmp_path / "link.nac").is_symlink()
     assert read(tmp_path / "real.nac") == clip(frames=3)
+    assert stat.S_IMODE((tmp_path / "real.nac").stat().st_mode) == 0o640
 
 
 def test_devices_are_written_to_and_not_replaced():

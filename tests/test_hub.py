@@ -4,6 +4,7 @@ not to be. Everything on the loopback interface."""
 import errno
 import hashlib
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -264,6 +265,14 @@ def test_nobody_listening_is_a_model_error(
     with pytest.raises(ModelError, match="Connection refused; try again while online"):
         locate(make_spec([addressed()]))
     assert cached(tmp_path) == []
+
+
+@pytest.mark.parametrize("address", ["https://[foo", f"https://{'x' * 64}.invalid"])
+def test_an_address_that_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str) -> None:
+    monkeypatch.setenv("WAVCODES_MIRROR", address)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with pytest.raises(ModelError, match=re.escape(address)):
+        download(addressed(), tmp_path / "x")
 
 
 def test_plain_http_beyond_this_machine_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

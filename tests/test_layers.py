@@ -20,6 +20,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A unit is a module of the package or one of its folders. Each imports from rows above its own only.
 ROWS = (
     ("errors",),
+    ("values",),
     ("framing",),
     ("spec",),
     ("codes",),

@@ -269,8 +269,12 @@ def test_nothing_follows_the_end_of_a_signal(codec: Codec) -> None:
     decoder.push(codes)
     with pytest.raises(InputError, match="ended the signal"):
         decoder.push(codes)
-    with pytest.raises(InputError, match="keep separate clips apart"):
-        Codes.concat([codes, codes])
+    decoder.push(codes.frames(0, 0))
+    with pytest.raises(InputError, match="ended the signal"):
+        decoder.push(codes)
+    for parts in ([codes, codes], [codes, codes.frames(0, 0), codes]):
+        with pytest.raises(InputError, match="keep separate clips apart"):
+            Codes.concat(parts)
 
 
 # ---- threads

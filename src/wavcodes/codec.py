@@ -15,10 +15,10 @@ from .engines.native import Engine, Precision, isa, resolve_threads
 from .engines.segments import delays, encoder
 from .engines.side_by_side import side_by_side
 from .errors import InputError
-from .framing import whole_number
 from .memory import giving_back
 from .spec import CodecSpec
 from .streaming import StreamDecoder, StreamEncoder, check_codec
+from .values import whole_number
 
 Audio = NDArray[np.float32]
 In = TypeVar("In")

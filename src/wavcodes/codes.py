@@ -6,28 +6,21 @@ import html
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
-from .framing import Framing, whole_number
+from .framing import Framing
 from .spec import CodecSpec
+from .values import as_array, whole_number
 
 Scales = Sequence[float] | NDArray[np.floating[Any]]
 
 
 _LOUDEST = 1e6  # a scale is the root mean square of a segment, which is below one; what is decoded must stay finite
-
-
-def integers(values: ArrayLike) -> NDArray[Any]:
-    """`values` as an array; what is ragged is an InputError."""
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise InputError(f"expected an array of integers: {error}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +66,7 @@ class Codes:
             )
 
     def _checked(self, k: int, book: ArrayLike) -> NDArray[Any]:
-        array = integers(book)
+        array = as_array("codes", book)
         if array.ndim != 1 or array.dtype.kind not in "iu":
             raise InputError(
                 f"codebook {k}: expected a 1-D array of integers, got shape {array.shape} of {array.dtype}"
@@ -122,7 +115,7 @@ class Codes:
         scales: Scales = (),
     ) -> Codes:
         """Codes of a known codec: `books` are its first books, coarsest first; the rest as for `Codes`."""
-        framing, arrays = spec.framing(len(books)), tuple(integers(book) for book in books)
+        framing, arrays = spec.framing(len(books)), tuple(as_array("codes", book) for book in books)
         return cls(framing, arrays, num_samples, tuple(segments), cast(NDArray[np.float32], scales))
 
     @classmethod
@@ -145,7 +138,7 @@ class Codes:
             scales: One gain per segment, for a codec that codes in segments.
         """
         framing = spec.framing(num_codebooks)
-        array = integers(flat)
+        array = as_array("codes", flat)
         if array.ndim != 1:
             raise InputError(f"expected a flat sequence of codes, got shape {array.shape}")
         if array.size % framing.cycle_codes:
@@ -173,12 +166,14 @@ class Codes:
         for part in pieces[1:]:
             if fact := first.framing.difference(part.framing):
                 raise InputError(f"the parts come from different codecs or numbers of codebooks: their {fact} differs")
-        for part, after in pairwise(pieces):
-            if part.ends_signal and after.num_samples:
+        ended = False
+        for part in pieces:
+            if ended and part.num_samples:
                 raise InputError(
-                    f"expected parts of one signal, but one of {part.num_samples} samples in {part.num_frames} frames "
-                    "is followed by more; keep separate clips apart"
+                    "expected parts of one signal, but one that is not full, and so ends it, is followed by more; "
+                    "keep separate clips apart"
                 )
+            ended |= part.ends_signal
         return replace(
             first,
             books=tuple(np.concatenate(books) for books in zip(*(part.books for part in pieces), strict=True)),

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -119,6 +120,8 @@ def atomic_output(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             # Opened under the final name, so that messages about this file name what the caller knows.
             with open(path, "xb", opener=lambda _, flags: os.open(temporary, flags, 0o666)) as file:
                 try:
+                    with suppress(OSError):  # one that replaces another is not for more eyes than that
+                        os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
                     yield file
                     file.flush()
                     os.fsync(file.fileno())

@@ -1,20 +1,11 @@
 """How codes stand for sound: frames, codebooks and segments, and every rule that follows from them."""
 
 import math
-import operator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
 
 from .errors import InputError
-
-
-def whole_number(name: str, value: Any) -> int:
-    """`value` as an int; what is no integer is an InputError."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise InputError(f"expected an integer as {name}, got {value!r}") from None
+from .values import whole_number
 
 
 @dataclass(frozen=True)
@@ -146,6 +137,7 @@ class Framing:
     def segments_in(self, num_frames: int, num_samples: int) -> tuple[int, ...]:
         """Frames of each segment of a clip of `num_frames` frames: those of a signal of `num_samples` samples if they
         are so many, else full ones and what is left."""
+        num_samples = whole_number("num_samples", num_samples)
         if self.segment is None or num_frames == self.num_frames(num_samples):
             return self.segments(num_samples)
         full, rest = divmod(num_frames, self.step_frames)

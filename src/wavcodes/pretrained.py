@@ -18,10 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import registry
 from .codec import Codec, load
-from .codes import Codes, integers
+from .codes import Codes
 from .errors import InputError
 from .spec import CodecSpec
 from .streaming import StreamEncoder
+from .values import as_array
 
 Tokens = TypeVar("Tokens")
 Self = TypeVar("Self", bound="Pretrained")  # type: ignore[type-arg]  # any kind of tokens
@@ -125,7 +126,7 @@ class Pretrained(ABC, Generic[Tokens]):
         frames = books[0].shape[1] * framing.strides[0]
         length = framing.longest(frames) if num_samples is None else num_samples
         segments = framing.segments_in(frames, length)
-        gains = np.zeros((len(books[0]), 0)) if scales is None else np.asarray(scales)
+        gains = np.zeros((len(books[0]), 0)) if scales is None else as_array("scales", scales)
         if gains.ndim != 2 or len(gains) != len(books[0]):
             raise InputError(f"expected scales of shape (batch, segments) for {len(books[0])} clips, got {gains.shape}")
         clips = [
@@ -155,7 +156,7 @@ class Pretrained(ABC, Generic[Tokens]):
         return self.codec.stream_encoder(bandwidth=bandwidth, num_codebooks=num_codebooks)
 
     def _batch(self, audio: ArrayLike) -> NDArray[np.generic]:
-        array = np.asarray(audio)
+        array = as_array("audio", audio)
         if self.spec.channels == 1 and array.ndim in (1, 2):
             array = np.atleast_2d(array)[:, np.newaxis]
         if array.ndim != 3 or not len(array):
@@ -179,7 +180,7 @@ class _OneRate(Pretrained[NDArray[np.int64]]):
         return np.stack(books, axis=1)
 
     def _unpacked(self, tokens: NDArray[np.int64]) -> Sequence[NDArray[np.int64]]:
-        array = integers(tokens)
+        array = as_array("tokens", tokens)
         if array.ndim != 3 or 0 in array.shape[:2]:
             raise InputError(f"expected tokens of shape (batch, codebooks, frames), got {array.shape}")
         return list(np.moveaxis(array, 1, 0))
@@ -214,7 +215,7 @@ class SNAC(Pretrained[list[NDArray[np.int64]]]):
     def _unpacked(self, tokens: list[NDArray[np.int64]]) -> Sequence[NDArray[np.int64]]:
         if not isinstance(tokens, list | tuple):
             raise InputError(f"expected a list of one array for each codebook, got {type(tokens).__name__}")
-        books = [integers(book) for book in tokens]
+        books = [as_array("tokens", book) for book in tokens]
         if not books or any(book.ndim != 2 or not 0 < len(book) == len(books[0]) for book in books):
             shapes = [book.shape for book in books]
             raise InputError(f"expected one array (batch, codes) for each codebook, got arrays of shape {shapes}")

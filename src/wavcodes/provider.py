@@ -23,10 +23,10 @@ from .audio import BLOCK_SECONDS
 from .codec import Codec, load
 from .codes import Codes
 from .errors import CodecError, EngineError, InputError, ResourceError, UnsupportedError
-from .framing import whole_number
 from .memory import give_back
 from .provider_config import ProviderConfig, checkpoint_of, published, weights_of
 from .spec import CodecSpec
+from .values import whole_number
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

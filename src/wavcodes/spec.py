@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from .errors import InputError, IntegrityError
-from .framing import Framing, Segment, whole_number
+from .framing import Framing, Segment
+from .values import whole_number
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ class StreamDecoder(_Session):
             audio = self._stream.push(latent, self._threads)
             self._num_codebooks = codes.num_codebooks
             self._announced += codes.num_samples
-            self._ended = codes.ends_signal
+            self._ended |= codes.ends_signal
             return self._give(audio)
 
     def flush(self) -> NDArray[np.float32]:

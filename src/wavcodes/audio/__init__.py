@@ -15,6 +15,7 @@ from .signals import (
     resample,
     resampled_length,
     to_channels,
+    to_int16,
     to_mono,
 )
 from .writer import SUFFIXES, AudioWriter, written_rate
@@ -36,6 +37,7 @@ __all__ = [
     "resample",
     "resampled_length",
     "to_channels",
+    "to_int16",
     "to_mono",
     "written_rate",
 ]

@@ -39,6 +39,9 @@ FORMATS: dict[str, tuple[str, str]] = {
 }
 """Suffixes of what is written through FFmpeg: its muxer and encoder."""
 
+# FFmpeg's own choice for three channels makes the last one a subwoofer, of which AAC keeps nothing above some 100 Hz.
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0"}
+
 _ADVICE = "install the extra: pip install 'wavcodes[ffmpeg]', or a program ffmpeg (Debian: apt-get install ffmpeg)"
 _HOURS = 24 * 3600.0  # seconds that the program may take; long files are its daily work
 _SLACK = 0.25  # seconds by which the audio may end before what the file announces: encoders pad, players trim
@@ -63,7 +66,7 @@ def decode(file: BinaryIO, name: str, demuxer: str, out: BinaryIO) -> Raw:
     Args:
         file: On disk.
         name: What messages call it.
-        demuxer: What `recognise` gave.
+        demuxer: FFmpeg's, such as `recognise` gives.
         out: Gets the samples.
 
     Raises:
@@ -84,7 +87,8 @@ def _decode_pyav(av: Any, file: BinaryIO, name: str, demuxer: str, out: BinaryIO
             if not container.streams.audio:
                 raise FormatError(f"{name}: expected audio, but this file holds none; name another")
             stream = container.streams.audio[0]
-            announced = float(stream.duration * stream.time_base) if stream.duration else 0.0
+            # That of an MP3 is FFmpeg's own guess.
+            announced = float(stream.duration * stream.time_base) if stream.duration and demuxer != "mp3" else 0.0
             rate, channels, total = int(stream.rate), int(stream.codec_context.channels), 0
             to_float = av.AudioResampler(format="flt", layout=stream.codec_context.layout, rate=rate)
             for frame in container.decode(stream):
@@ -163,6 +167,10 @@ def sink(file: BinaryIO, suffix: str, sample_rate: int, channels: int) -> Sink:
         UnsupportedError: The format cannot hold that.
     """
     muxer, encoder = FORMATS[suffix]
+    if channels not in _LAYOUTS:
+        raise UnsupportedError(
+            f"{suffix} holds 1 to {len(_LAYOUTS)} channels here, got {channels}; write .wav or .flac"
+        )
     bitrate = min(64_000, 4 * sample_rate) * channels  # b/s; transparent for speech, and allowed at every rate
     if (av := _pyav()) is not None:
         return _PyavSink(av, file, (muxer, encoder), bitrate, (sample_rate, channels))
@@ -174,7 +182,7 @@ class _PyavSink:
         self._av = av
         self._file = file
         self._rate, channels = sound
-        self._layout = {1: "mono", 2: "stereo"}.get(channels, f"{channels}c")
+        self._layout = _LAYOUTS[channels]
         self._container: Any = None
         self._position = 0
 
@@ -227,7 +235,7 @@ class _ProgramSink:
         self._file = file
         self._stack = ExitStack()
         rate, channels = (str(fact) for fact in sound)
-        source = ["-f", "s16le", "-ar", rate, "-ac", channels, "-i", "pipe:0"]
+        source = ["-f", "s16le", "-ar", rate, "-ac", channels, "-channel_layout", _LAYOUTS[sound[1]], "-i", "pipe:0"]
         target = ["-c:a", format[1], "-b:a", str(bitrate), "-f", format[0], "file:/dev/stdout"]
         self._process = self._stack.enter_context(
             programs.started([*_program(), *source, *target], _HOURS, stdin=programs.PIPE, stdout=file)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError, InputError, TruncatedError
 from ..files import open_input, read_up_to, write_all
-from . import ffmpeg
+from . import ffmpeg, frames
 from .lengths import check_length
 from .signals import RATES, check_values
 
@@ -23,13 +23,17 @@ SOUND_SUFFIXES = (
 )
 """Of the files in a folder or an archive that are taken for sound."""
 
+_UNKNOWN = (1 << 63) - 1  # samples, if libsndfile does not know
+
 BLOCK_SAMPLES = 1 << 16
 """Samples per channel that `AudioReader` reads at a time: 1.4 s at 48 kHz."""
 
 
 class AudioReader:
     """An audio file in blocks: WAV, FLAC, OGG, Opus, MP3, AIFF and whatever else libsndfile reads; AAC, M4A, WMA and
-    sound in MP4, MKV, WEBM, AVI or FLV through FFmpeg, which decodes them to a temporary file first.
+    sound in MP4, MKV, WEBM, AVI or FLV through FFmpeg, which decodes them to a temporary file first. So it does with
+    those of which libsndfile does not know the length: an MP3 whose first frame does not tell it, unless it guesses
+    right, a FLAC out of a pipe, and several Ogg files in one.
 
     A pipe, or a file object in memory, is first copied to a temporary file: the formats need to seek, and libsndfile
     is given a descriptor, for where it calls back into Python, a Ctrl-C is lost. A context manager.
@@ -146,20 +150,34 @@ def _open(file: BinaryIO, name: str, stack: ExitStack) -> Any:
     file.seek(0)
     start = read_up_to(file, 12)
     if (demuxer := ffmpeg.recognise(start)) is not None:
-        spool, _ = _spool(stack)
-        raw = ffmpeg.decode(file, name, demuxer, spool)
-        descriptor = os.dup(spool.fileno())
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        return soundfile.SoundFile(
-            descriptor, "r", raw.sample_rate, raw.channels, "FLOAT", endian=raw.order, format="RAW"
-        )
+        return _decoded(file, name, demuxer, stack)
+    if frames.is_chained_ogg(file):
+        return _decoded(file, name, "ogg", stack)
+    mp3 = frames.mp3(file)
     descriptor = os.dup(file.fileno())
     os.lseek(descriptor, 0, os.SEEK_SET)
     try:
-        return soundfile.SoundFile(descriptor)  # which owns it from here on
+        sound = soundfile.SoundFile(descriptor)  # which owns it from here on
     except soundfile.LibsndfileError as error:
         found = f"begins with {start!r}" if start else "is empty"
         raise FormatError(
             f"{name}: expected audio (WAV, FLAC, OGG, Opus, MP3, AIFF ...), but this file {found} "
             f"({error.error_string.rstrip('.')}); convert other formats first, such as with: ffmpeg -i INPUT OUTPUT.wav"
         ) from error
+    if sound.frames < _UNKNOWN and (sound.format != "MP3" or mp3.bears_out(sound.frames)):
+        return sound
+    sound.close()
+    # Not `file`, whose buffer does not know that libsndfile has moved the position that they share.
+    fresh = stack.enter_context(os.fdopen(os.dup(file.fileno()), "rb", buffering=0))
+    return _decoded(fresh, name, sound.format.lower(), stack)
+
+
+def _decoded(file: BinaryIO, name: str, demuxer: str, stack: ExitStack) -> Any:
+    """What FFmpeg makes of it."""
+    import soundfile
+
+    spool, _ = _spool(stack)
+    raw = ffmpeg.decode(file, name, demuxer, spool)
+    descriptor = os.dup(spool.fileno())
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return soundfile.SoundFile(descriptor, "r", raw.sample_rate, raw.channels, "FLOAT", endian=raw.order, format="RAW")

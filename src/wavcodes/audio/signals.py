@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..spec import CodecSpec
+from ..values import as_array
 
 BLOCK_SECONDS = 15
 """Of sound that go through a codec at a time where somebody waits for what a block gives: a reader of the output, a
@@ -62,7 +63,7 @@ def check_chunk(audio: ArrayLike, spec: CodecSpec) -> NDArray[np.float32]:
     Raises:
         InputError: Not floats, not the codec's channels, not finite, or beyond 64.
     """
-    array = np.asarray(audio)
+    array = as_array("audio", audio)
     if array.dtype.kind in "iu":
         raise InputError(
             f"expected floats in [-1, 1], got {array.dtype}; scale first, such as audio / 32768 for 16-bit integers"
@@ -113,13 +114,19 @@ def check_values(block: NDArray[np.float32], first: int = 0, clip: str = "") -> 
     raise InputError(f"{clip}expected samples in [-1, 1], but {where}; if these were integers, divide them by 32768")
 
 
+def to_int16(audio: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Samples of 16 bits, little-endian, of the same shape: `round(32768 x)`, and what lies beyond them clipped."""
+    samples: NDArray[np.int16] = np.clip(np.rint(audio * np.float32(32768)), -32768, 32767).astype("<i2")
+    return samples
+
+
 def to_mono(audio: NDArray[Any]) -> NDArray[np.float32]:
     """The mean of all channels: `(channels, samples)` to `(samples,)`; mono comes back as it is.
 
     Raises:
         InputError: Not floats, wrong shape, or no channels.
     """
-    array = np.asarray(audio)
+    array = as_array("audio", audio)
     return _floats(array if array.ndim == 1 else to_channels(array, 1)[0])
 
 
@@ -143,7 +150,7 @@ def to_channels(audio: NDArray[Any], channels: int) -> NDArray[np.float32]:
 
 
 def _floats(audio: NDArray[Any]) -> NDArray[np.float32]:
-    array = np.asarray(audio)
+    array = as_array("audio", audio)
     if array.dtype.kind != "f" or array.ndim not in (1, 2):
         raise InputError(
             f"expected floats in [-1, 1], (samples,) or (channels, samples), got {array.dtype} of shape {array.shape}"

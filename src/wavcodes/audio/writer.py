@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, ResourceError, UnsupportedError
 from ..files import check_space, write_all
 from . import ffmpeg
+from .signals import to_int16
 
 _FORMATS = {
     ".flac": ("FLAC", "PCM_16"),
@@ -86,7 +87,7 @@ class AudioWriter:
         if audio.ndim != 2 or len(audio) != self._channels:
             raise InputError(f"expected audio of shape ({self._channels}, samples), got {audio.shape}")
         self.clipped += int(np.count_nonzero(np.abs(audio) > 1))
-        self._sink.write(np.clip(np.rint(audio.T * np.float32(32768)), -32768, 32767).astype(np.int16))
+        self._sink.write(to_int16(audio.T))
 
     def close(self) -> None:
         """Writes what is pending and the end of the file; the audio is complete."""

@@ -10,8 +10,8 @@ from .. import __version__
 _EXIT_CODES = """\
 exit codes: 0 done, 1 some of several inputs failed, 2 wrong command line, 65 wrong or damaged data, or what this
 machine or build cannot do, 66 no such input, 69 weights, a program or a package not available, 70 a bug here or in such
-a program, 71 out of memory, 73 output exists or cannot be created, 74 disk full or I/O error, 77 no permission, 130
-interrupted, 141 nobody reads the output any more, 143 terminated"""
+a program, 71 out of memory, 73 output exists or cannot be created, 74 disk full or I/O error, 77 no permission, 129
+the terminal is gone, 130 interrupted, 141 nobody reads the output any more, 143 terminated"""
 
 _FORMATS = "layout, where a suffix has several: ecdc, ecdc-crc32c, ecdc-hermes; snac, snac-v1"
 _LESS = "decode only this much of the payload; of Lyra's packets, whose size may be open, that size"

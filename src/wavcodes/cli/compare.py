@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import AudioReader, to_channels
-from ..errors import InputError
 from ..files import write_all
-from . import jobs, sounds
-from .exits import CommandError
+from . import exits, jobs, sounds
 from .jobs import Job
 from .report import Report, size
 
@@ -31,10 +29,8 @@ def _compare(job: Job, arguments: Namespace, report: Report) -> None:
 
     began = time.monotonic()
     jobs.check_target(job, _SUFFIXES, arguments.force)
-    try:
+    with exits.usage():
         chosen = contenders.parse(" ".join(arguments.codecs), arguments.weights)
-    except InputError as error:
-        raise CommandError(str(error)) from error
     metrics.require(arguments.mode)
     audio, rate = _clip(job, 1 + len(chosen), arguments, report)
     seconds = audio.shape[1] / rate

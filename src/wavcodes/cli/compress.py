@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import registry
-from ..audio import SUFFIXES, AudioReader, StreamResampler, to_channels
+from ..audio import SUFFIXES, AudioReader, StreamResampler, to_channels, to_int16
 from ..errors import FormatError, InputError
 from ..files import write_all
 from ..legacy import CODECS, LegacyCodec, Scratch
@@ -32,8 +32,7 @@ def compress(arguments: Namespace, report: Report) -> int:
     suffix = _suffix(arguments.output, (*registry.FOR_SUFFIX, *CODECS))
     codec = CODECS.get(suffix) or variables.scripts(suffix, "ENCODEC_ENC", arguments)
     if codec is not None:
-        if arguments.lm:
-            raise CommandError(f"--lm: expected wavcodes to do the work, but {codec.name} does it")
+        _check_options(codec, suffix, arguments)
         return _run(arguments, report, lambda job: _compress(job, codec, suffix, arguments, report))
     variables.fill(suffix, arguments)
 
@@ -48,12 +47,22 @@ def decompress(arguments: Namespace, report: Report) -> int:
     kind = Path(arguments.inputs[0]).suffix.lower()
     codec = CODECS.get(kind) or variables.scripts(kind, "ENCODEC_DEC", arguments)
     if codec is not None:
+        _check_options(codec, kind, arguments)
         return _run(arguments, report, lambda job: _decompress(job, codec, suffix, arguments, report))
     variables.fill(kind, arguments)
 
     from . import decode
 
     return _finish(decode.run(arguments, report), arguments, report)
+
+
+def _check_options(codec: LegacyCodec, suffix: str, arguments: Namespace) -> None:
+    """Refuses what only this package's codecs know; of other programs', ENCODEC_ENC alone has a bandwidth."""
+    scripted = suffix == ".ecdc" and arguments.command == "compress"
+    for name in ("codec", "format", "weights", "lm", "lm_weights", *(() if scripted else ("bandwidth",))):
+        if getattr(arguments, name, None):
+            option = name.replace("_", "-")
+            raise CommandError(f"--{option}: expected wavcodes to do the work, but {codec.name} does it; leave it out")
 
 
 def _suffix(name: str, suffixes: Sequence[str]) -> str:
@@ -102,9 +111,8 @@ def _write_pcm(reader: AudioReader, pcm: Path, codec: LegacyCodec, report: Repor
 
 
 def _write_16_bits(file: BinaryIO, block: NDArray[np.float32]) -> int:
-    scaled = np.clip(np.rint(block[0] * np.float32(32768)), -32768, 32767)
-    write_all(file, scaled.astype("<i2").tobytes())
-    return len(scaled)
+    write_all(file, to_int16(block[0]).tobytes())
+    return len(block[0])
 
 
 def _decompress(job: Job, codec: LegacyCodec, suffix: str, arguments: Namespace, report: Report) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from .. import registry
 from ..audio import AudioReader, resampled_length, to_channels
-from ..containers import FORMATS, SUFFIXES, Format, Header, LanguageModel, ecdc, format_of
+from ..containers import FORMATS, SUFFIXES, Format, Header, ecdc, format_of
 from ..errors import InputError
-from . import blocks, facts, jobs, sounds
+from . import blocks, exits, facts, jobs, sounds
 from .exits import CommandError
 from .jobs import Job
 from .recorders import open_recorder
@@ -24,25 +24,29 @@ if TYPE_CHECKING:
 def run(arguments: Namespace, report: Report) -> int:
     """Encodes all inputs and gives the exit code."""
     planned = jobs.plan(arguments, SUFFIXES)
-    try:
+    with exits.usage():
         suffix = Path(planned[0].target).suffix.lower()
         default = arguments.default_codec or registry.FOR_SUFFIX.get(suffix, registry.DEFAULT_CODEC)
         spec = registry.spec(default if arguments.codec is None else arguments.codec)
         num_codebooks = spec.resolve_codebooks(arguments.bandwidth, arguments.num_codebooks)
-    except InputError as error:
-        raise CommandError(str(error)) from error
 
     from ..codec import load
     from ..lm import language_model
 
     if arguments.lm_weights is not None and not arguments.lm:
         raise CommandError("--lm-weights names what --lm codes with; give both, or neither")
+
+    def format_for(job: Job) -> Format:
+        return _format(jobs.check_target(job, SUFFIXES, arguments.force), arguments.format, arguments.lm)
+
+    if len(planned) == 1 and (code := jobs.run(planned, format_for, report)):
+        return code  # before weights are fetched for nothing
     model = language_model(spec.name, arguments.lm_weights) if arguments.lm else None
     codec = load(spec.name, arguments.weights, arguments.threads, "encode", arguments.precision)
 
     def work(job: Job) -> None:
-        suffix = jobs.check_target(job, SUFFIXES, arguments.force)
-        _encode(job, codec, num_codebooks, _format(suffix, arguments.format, model), arguments, report)
+        format = format_for(job)
+        _encode(job, codec, num_codebooks, ecdc.coded_with(model) if model else format, arguments, report)
 
     return jobs.run(planned, work, report)
 
@@ -73,12 +77,12 @@ def _encode(job: Job, codec: Codec, num_codebooks: int, format: Format, argument
     facts.tell(report, job, told, time.monotonic() - began)
 
 
-def _format(suffix: str, name: str | None, model: LanguageModel | None) -> Format:
+def _format(suffix: str, name: str | None, lm: bool) -> Format:
     """The format of an output: the one that `--format` names, or else what the suffix or `--lm` means."""
-    if model is not None:
+    if lm:
         if suffix != ecdc.FORMAT.suffix or name is not None:
             raise CommandError(f"--lm: expected an {ecdc.FORMAT.suffix} file and no --format, got {name or suffix}")
-        return ecdc.coded_with(model)
+        return ecdc.FORMAT
     if name is None:
         return format_of(f"codes{suffix}")
     written = {each.name: each for each in FORMATS if each.writer and each.suffix == suffix}

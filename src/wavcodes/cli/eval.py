@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from ..audio import SOUND_SUFFIXES
-from ..errors import InputError
 from ..files import atomic_output, write_all
 from ..judge import metrics, picture
 from ..judge.contenders import parse
@@ -32,10 +31,8 @@ def run(arguments: Namespace, report: Report) -> int:
         jobs.check_target(Job(STREAM, numbers), (".json",), arguments.force)
     suffix = "" if plot is None else jobs.check_target(Job(STREAM, plot), picture.SUFFIXES, arguments.force)
     clips = list(_clips(arguments.inputs))
-    try:
+    with exits.usage():
         contenders = parse(" ".join(arguments.codecs), arguments.weights)
-    except InputError as error:
-        raise CommandError(str(error)) from error
     metrics.require(arguments.mode)
     if plot is not None:
         picture.require()

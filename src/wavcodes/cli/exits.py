@@ -1,6 +1,8 @@
 """What the exit codes mean, and which error gives which: the BSD `sysexits` and the habits of shells."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ..errors import CodecError, DownloadError, EngineError, InputError, ModelError, ResourceError
 from ..programs import MissingProgram
@@ -18,7 +20,6 @@ IO = 74  # disk full, read or write error
 NO_PERMISSION = 77
 INTERRUPTED = 130  # 128 + SIGINT
 BROKEN_PIPE = 141  # 128 + SIGPIPE
-TERMINATED = 143  # 128 + SIGTERM
 
 
 class CommandError(InputError):
@@ -27,6 +28,15 @@ class CommandError(InputError):
     def __init__(self, message: str, exit_code: int = USAGE) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """What is wrong within is wrong with the command."""
+    try:
+        yield
+    except InputError as error:
+        raise CommandError(str(error)) from error
 
 
 def message(error: BaseException) -> str:

@@ -109,7 +109,7 @@ def _make_folder(folder: str) -> None:
         raise CommandError(f"cannot make the folder {folder}: {error.strerror}", exits.NO_OUTPUT) from error
 
 
-def run(jobs: Sequence[Job], work: Callable[[Job], None], report: Report) -> int:
+def run(jobs: Sequence[Job], work: Callable[[Job], object], report: Report) -> int:
     """Does all jobs, whatever happens to single ones, and gives the exit code."""
     failed: list[tuple[Job, int]] = []
     for job in jobs:
@@ -120,7 +120,8 @@ def run(jobs: Sequence[Job], work: Callable[[Job], None], report: Report) -> int
             if code == exits.BROKEN_PIPE:
                 raise
             text = exits.message(error)
-            named = isinstance(error, CommandError) or job.source_name in text
+            # A name such as `a` may stand in any message.
+            named = isinstance(error, CommandError) or (job.source_name in text and not job.source_name.isalnum())
             report.failure(text if named else f"{job.source_name}: {text}", error, code, job.source)
             failed.append((job, code))
     if not failed:

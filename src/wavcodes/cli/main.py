@@ -5,6 +5,7 @@ import threading
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from ..errors import CodecError
@@ -12,9 +13,21 @@ from . import arguments, exits, streams
 from .exits import CommandError
 from .report import Report
 
+# The module and function of a command that is no `run` in a module of its own name.
+_ELSEWHERE = {
+    "compress": ("compress", "compress"),
+    "decompress": ("compress", "decompress"),
+    "codecs": ("models", "codecs"),
+    "download": ("models", "download"),
+}
+
 
 class _Terminated(BaseException):
-    """SIGTERM came; an exception, so that temporary files are removed on the way out."""
+    """SIGTERM came, or SIGHUP because the terminal is gone; an exception, so that temporary files are removed."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = 128 + number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,9 +77,9 @@ def _outcome(work: Callable[[], int], report: Report, left: str) -> int:
     except KeyboardInterrupt:
         report.error(f"interrupted; {left}")
         return exits.INTERRUPTED
-    except _Terminated:
+    except _Terminated as end:
         report.error(f"terminated; {left}")
-        return exits.TERMINATED
+        return end.exit_code
     except (CodecError, OSError, MemoryError) as error:
         code = exits.exit_code(error)
         if code != exits.BROKEN_PIPE:
@@ -79,45 +92,13 @@ def _outcome(work: Callable[[], int], report: Report, left: str) -> int:
 
 
 def _run(parsed: Namespace, report: Report) -> int:
-    if parsed.command in ("encode", "decode", "compare"):
-        if parsed.start is not None and parsed.stop is not None and parsed.start >= parsed.stop:
-            raise CommandError(f"expected --from before --to, got {parsed.start:g} s and {parsed.stop:g} s")
-        if parsed.command == "compare":
-            from . import compare
-
-            return compare.run(parsed, report)
-        if parsed.command == "encode":
-            from . import encode
-
-            return encode.run(parsed, report)
-        from . import decode
-
-        return decode.run(parsed, report)
-    if parsed.command in ("compress", "decompress"):
-        from . import compress
-
-        return (
-            compress.compress(parsed, report) if parsed.command == "compress" else compress.decompress(parsed, report)
-        )
-    if parsed.command == "convert":
-        from . import convert
-
-        return convert.run(parsed, report)
-    if parsed.command == "test":
-        from . import test
-
-        return test.run(parsed, report)
-    if parsed.command == "eval":
-        from . import eval
-
-        return eval.run(parsed, report)
-    if parsed.command == "info":
-        from . import info
-
-        return info.run(parsed, report)
-    from . import models
-
-    return models.codecs(parsed, report) if parsed.command == "codecs" else models.download(parsed, report)
+    start, stop = getattr(parsed, "start", None), getattr(parsed, "stop", None)
+    if start is not None and stop is not None and start >= stop:
+        raise CommandError(f"expected --from before --to, got {start:g} s and {stop:g} s")
+    module, function = _ELSEWHERE.get(parsed.command, (parsed.command, "run"))
+    # Imported here, for each command needs little.
+    code: int = getattr(import_module(f".{module}", __package__), function)(parsed, report)
+    return code
 
 
 @contextmanager
@@ -127,10 +108,15 @@ def _termination_raises() -> Iterator[None]:
         return
 
     def terminate(number: int, frame: Any) -> None:
-        raise _Terminated
+        raise _Terminated(number)
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
     try:
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN:  # as nohup has it
+                signal.signal(number, terminate)
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -4,10 +4,9 @@ from argparse import Namespace
 from typing import Any
 
 from .. import registry
-from ..errors import InputError
 from ..spec import CodecSpec
 from ..weights import locate
-from . import jobs
+from . import exits, jobs
 from .exits import OK, CommandError
 from .jobs import STREAM, Job
 from .report import Report, size
@@ -73,10 +72,8 @@ def download(arguments: Namespace, report: Report) -> int:
     """Fetches and verifies weights and gives the exit code."""
     if arguments.all == bool(arguments.names):
         raise CommandError("expected names of codecs, or --all; wavcodes codecs lists them")
-    try:
+    with exits.usage():
         specs = [registry.spec(name) for name in arguments.names or registry.list_codecs()]
-    except InputError as error:
-        raise CommandError(str(error)) from error
     named = {spec.name: spec for spec in specs}
     return jobs.run([Job(name, STREAM) for name in named], lambda job: _fetch(named[job.source], report), report)
 

@@ -15,8 +15,7 @@ from ..containers.dac_file import DacFile
 from ..errors import CodecError, FormatError, InputError
 from ..framing import Framing
 from ..spec import CodecSpec
-from . import jobs
-from .exits import CommandError
+from . import exits, jobs
 from .jobs import Job
 
 
@@ -119,17 +118,13 @@ def stated_framing(format: Format, arguments: Namespace) -> Framing | None:
     if arguments.bandwidth is None:
         return None
     spec = _spec(name or registry.FOR_SUFFIX[format.suffix])
-    try:
+    with exits.usage():
         return spec.framing(spec.resolve_codebooks(arguments.bandwidth))
-    except InputError as error:
-        raise CommandError(str(error)) from error
 
 
 def _spec(name: str) -> CodecSpec:
-    try:
+    with exits.usage():
         return registry.spec(name)
-    except InputError as error:
-        raise CommandError(str(error)) from error
 
 
 def dac_header(content: DacFile, arguments: Namespace) -> Header:

@@ -95,5 +95,5 @@ def _variable(name: str, read: Callable[[str], Value]) -> Value | None:
     text = os.environ.get(name)
     try:
         return read(text) if text else None
-    except ArgumentTypeError as error:
+    except (ArgumentTypeError, ValueError) as error:  # of int(): thousands of digits
         raise CommandError(f"{name}: {error}") from error

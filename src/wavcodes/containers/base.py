@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..codes import Codes
-from ..errors import InputError
-from ..framing import Framing, whole_number
+from ..errors import FormatError, InputError, TruncatedError
+from ..files import read_up_to
+from ..framing import Framing
+from ..values import whole_number
 from .limits import DEFAULTS, Limits
 
 if TYPE_CHECKING:
@@ -204,6 +207,20 @@ class Reader(ABC):
                 "choose an earlier start"
             )
 
+    def _check_size(self, size: int) -> None:
+        """Raises TruncatedError where fewer bytes than that follow, if it can be seen."""
+        if self.seekable:
+            there = self._file.seek(0, os.SEEK_END) - self._start
+            self._file.seek(self._start)
+            if there < size:
+                raise TruncatedError(
+                    f"expected {size} bytes behind the header, got {there}; the file was cut, fetch or copy it again"
+                )
+
+    def _check_end(self) -> None:
+        if read_up_to(self._file, 1):
+            raise FormatError("the file goes on behind its codes; cut off what follows, or get the original")
+
     def _rewind(self) -> None:
         if self.seekable:
             self._file.seek(self._start)
@@ -212,14 +229,50 @@ class Reader(ABC):
         self._used = True
 
 
-class Writer(Protocol):
+class Writer(ABC):
     """Writes consecutive parts of one clip to a file that the caller opened and closes."""
 
+    def __init__(self, file: BinaryIO, header: Header) -> None:
+        self._file = file
+        self._header = header
+        self._course = Course(header.framing)
+        self._closed = False
+
     def write(self, part: Codes) -> None:
-        """Takes the next frames, of any number."""
+        """Takes the next frames, of any number.
+
+        Raises:
+            InputError: They are not of the kind that the header states, or hold samples or segments although an
+                earlier part was not full and thereby ended the audio.
+        """
+        if self._closed:
+            raise InputError("this file is complete; start another writer")
+        self._header.check(part)
+        self._course.add(part)
+        self._take(part)
 
     def close(self) -> None:
-        """Writes what is pending and the end of the file; the clip is complete."""
+        """Writes what is pending and the end of the file; the clip is complete.
+
+        Raises:
+            InputError: The header stated another length than the parts have.
+            UnsupportedError: The format cannot hold such codes.
+        """
+        if self._closed:
+            return
+        stated, held = self._header.num_samples, self._course.num_samples
+        if stated not in (None, held):
+            raise InputError(f"the header states {stated} samples, the parts hold {held}")
+        self._end()
+        self._closed = True
+
+    @abstractmethod
+    def _take(self, part: Codes) -> None:
+        """The next frames, which have been checked and counted."""
+
+    @abstractmethod
+    def _end(self) -> None:
+        """The clip is complete, and as long as the header states."""
 
 
 @dataclass(frozen=True)

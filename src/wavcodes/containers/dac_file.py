@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ..codes import Codes
 from ..errors import InputError, UnsupportedError
-from ..framing import Framing, whole_number
+from ..framing import Framing
+from ..values import whole_number
 from .base import Hints
 
 _CODECS = "dac_"  # how the names of Descript's models begin

@@ -6,7 +6,6 @@ other; each segment ends with a whole byte. A checksum is an entry of the header
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -18,9 +17,9 @@ from numpy.typing import NDArray
 from ..bits import pack, unpack
 from ..codes import Codes
 from ..crc32c import crc32c
-from ..errors import FormatError, InputError, IntegrityError, TruncatedError, UnsupportedError
-from ..files import read_exactly, read_up_to, write_all
-from .base import NO_HINTS, Course, Format, Header, Hints, Reader, begins_with, from_time_order, in_time_order, never
+from ..errors import FormatError, InputError, IntegrityError, UnsupportedError
+from ..files import read_exactly, write_all
+from .base import NO_HINTS, Format, Header, Hints, Reader, Writer, begins_with, from_time_order, in_time_order, never
 from .ecdc_header import FRAMINGS, MAGIC, EcdcHeader, read_header, scale_record
 from .ecdc_lm import LanguageModel, read_segment, segment_bytes
 
@@ -57,13 +56,8 @@ class EcdcReader(Reader):
         whole = facts.num_samples if facts.lm else _BLOCK_FRAMES * facts.framing.hop_length
         self._block_stride, self._block_length = (segment.stride, segment.length) if segment else (whole, whole)
         super().__init__(file)
-        if self.seekable and not facts.lm:
-            size = file.seek(0, os.SEEK_END) - self._start
-            file.seek(self._start)
-            if size < facts.body_size:
-                raise TruncatedError(
-                    f"expected {facts.body_size} bytes behind the header, got {size}; the file was cut, {_ADVICE}"
-                )
+        if not facts.lm:
+            self._check_size(facts.body_size)
 
     def blocks(self, sample: int = 0) -> Iterator[tuple[int, Codes]]:
         """See `Reader.blocks`. Started at sample 0 it compares the checksum at the end, if the file has one."""
@@ -86,8 +80,7 @@ class EcdcReader(Reader):
             checksum = crc32c(heard.taken(), checksum)
             if start + codes.extent > sample:
                 yield start, codes
-        if read_up_to(self._file, 1):
-            raise FormatError("the file goes on behind its codes; cut off what follows, or get the original")
+        self._check_end()
         if not skip and self._facts.checksum not in (None, checksum):
             raise IntegrityError(
                 f"the file has the checksum {checksum:08x}, but {self._facts.checksum:08x} is stored; it is damaged, "
@@ -122,7 +115,7 @@ class EcdcReader(Reader):
             raise FormatError(f"{what} are not valid: {error}; the file is damaged, {_ADVICE}") from error
 
 
-class EcdcWriter:
+class EcdcWriter(Writer):
     """Writes an `.ecdc` file front to back.
 
     Codes go out as they come where the length is known from the start and neither a checksum, which stands in front,
@@ -149,32 +142,19 @@ class EcdcWriter:
                 f"Meta's .ecdc files hold codes of {' and '.join(FRAMINGS)}, got {framing.codec} in "
                 f"{framing.num_codebooks} codebooks; write a .nac file"
             )
-        self._file = file
-        self._header = header
+        super().__init__(file, header)
         self._checksum = checksum
         self._language_model = language_model
-        self._course = Course(framing)
         self._num_frames = 0
         self._segments: list[int] = []
         self._pending = np.zeros(0, np.uint32)
         self._held: list[bytes] | None = None
-        self._closed = False
         if header.num_samples is None or checksum:
             self._held = []
         else:
             write_all(file, self._facts(header.num_samples).record())
 
-    def write(self, part: Codes) -> None:
-        """Takes the next frames.
-
-        Raises:
-            InputError: They are not of the kind that the header states, or hold samples or segments although an
-                earlier part was not full and thereby ended the audio.
-        """
-        if self._closed:
-            raise InputError("this file is complete; start another writer")
-        self._header.check(part)
-        self._course.add(part)
+    def _take(self, part: Codes) -> None:
         self._num_frames += part.num_frames
         values = in_time_order(part)
         if self._header.framing.segment is None:
@@ -190,18 +170,8 @@ class EcdcWriter:
         for scale, segment in zip(part.scales.tolist(), each, strict=True):
             self._put(scale_record(scale) + self._segment(segment))
 
-    def close(self) -> None:
-        """Writes what is pending, and the header if it had to wait.
-
-        Raises:
-            InputError: The header stated another length than the parts have.
-            UnsupportedError: The parts have no samples, or other frames than an encoder makes of so many.
-        """
-        if self._closed:
-            return
-        stated, num_samples, framing = self._header.num_samples, self._course.num_samples, self._header.framing
-        if stated not in (None, num_samples):
-            raise InputError(f"the header states {stated} samples, the parts hold {num_samples}")
+    def _end(self) -> None:
+        num_samples, framing = self._course.num_samples, self._header.framing
         expected = framing.num_frames(num_samples), framing.segments(num_samples)
         if not num_samples or expected != (self._num_frames, tuple(self._segments)):
             raise UnsupportedError(
@@ -215,7 +185,6 @@ class EcdcWriter:
             if self._checksum:
                 facts = replace(facts, checksum=crc32c(body, crc32c(facts.record())))
             write_all(self._file, facts.record() + body)
-        self._closed = True
 
     def _facts(self, num_samples: int) -> EcdcHeader:
         return EcdcHeader(self._header.framing, max(1, num_samples), self._language_model is not None)

@@ -5,7 +5,6 @@ Nothing in them tells the true length, so a clip comes back as long as its frame
 
 from __future__ import annotations
 
-import os
 import struct
 from typing import BinaryIO
 
@@ -13,8 +12,8 @@ import numpy as np
 
 from ..bits import pack, packed_size, unpack
 from ..codes import Codes
-from ..errors import FormatError, TruncatedError, UnsupportedError
-from ..files import read_exactly, read_up_to
+from ..errors import FormatError, UnsupportedError
+from ..files import read_exactly
 from .base import NO_HINTS, Format, Header, Hints, begins_with
 from .ecdc_header import FRAMINGS
 from .whole import WholeReader, WholeWriter
@@ -52,20 +51,13 @@ class HermesReader(WholeReader):
         self._size = packed_size(framing.bits, self._num_codes)
         self._limits = hints.limits
         super().__init__(file)
-        if self.seekable:
-            size = file.seek(0, os.SEEK_END) - self._start
-            file.seek(self._start)
-            if size < self._size:
-                raise TruncatedError(
-                    f"expected {self._size} bytes behind the header, got {size}; the file was cut, fetch it again"
-                )
+        self._check_size(self._size)
 
     def _load(self) -> Codes:
         framing = self.header.framing
         self._limits.check_bytes(_HEADER.size + self._size)
         data = read_exactly(self._file, self._size, "the codes")
-        if read_up_to(self._file, 1):
-            raise FormatError("the file goes on behind its codes; cut off what follows, or get the original")
+        self._check_end()
         books = unpack(data, framing.bits, self._num_codes).reshape(framing.num_codebooks, -1)
         return Codes(framing, tuple(books), books.shape[1] * framing.hop_length)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..errors import InputError, LimitError
-from ..framing import whole_number
+from ..values import whole_number
 
 _UNPACKED = 1 << 16  # bytes that compressed data may always become
 

@@ -16,7 +16,7 @@ from ..codes import Codes
 from ..errors import InputError, TruncatedError, UnsupportedError
 from ..files import read_up_to, write_all
 from ..framing import Framing
-from .base import NO_HINTS, Format, Header, Hints, Reader, from_time_order, in_time_order, never
+from .base import NO_HINTS, Format, Header, Hints, Reader, Writer, from_time_order, in_time_order, never
 
 _BOOKS = (16, 30, 46)
 _BITS = 4
@@ -87,7 +87,7 @@ class LyraReader(Reader):
             first += frames
 
 
-class LyraWriter:
+class LyraWriter(Writer):
     """Writes packets, which have no place for the length of the audio or the digest of the weights.
 
     Raises:
@@ -101,15 +101,12 @@ class LyraWriter:
                 "Lyra packets hold codes of lyra_v2 in 16, 30 or 46 codebooks (3.2, 6.0, 9.2 kbps), "
                 f"got {framing.codec} in {framing.num_codebooks}; write a .nac file"
             )
-        self._file = file
-        self._header = header
+        super().__init__(file, header)
 
-    def write(self, part: Codes) -> None:
-        """Takes the next frames; see `Writer`."""
-        self._header.check(part)
+    def _take(self, part: Codes) -> None:
         write_all(self._file, pack(in_time_order(part), _BITS))
 
-    def close(self) -> None:
+    def _end(self) -> None:
         """Nothing is pending: every frame is a whole number of bytes."""
 
 

@@ -13,12 +13,12 @@ import numpy as np
 from ..codes import Codes
 from ..errors import FormatError, InputError, IntegrityError, TruncatedError
 from ..files import read_exactly, read_up_to, write_all
-from .base import NO_HINTS, Course, Format, Header, Hints, Reader, begins_with, in_time_order
+from .base import NO_HINTS, Course, Format, Header, Hints, Reader, Writer, begins_with, in_time_order
 from .nac_layout import MAGIC, Layout, read_header
 from .nac_records import ADVICE, BLOCK_MARK, BLOCK_SIZE, END_MARK, LAST_MARK, TAIL_SIZE, End, segment_records
 
 
-class NacWriter:
+class NacWriter(Writer):
     """Writes a `.nac` file front to back, without seeking; the parts may be of any size.
 
     Args:
@@ -31,54 +31,32 @@ class NacWriter:
     """
 
     def __init__(self, file: BinaryIO, header: Header) -> None:
-        self._file = file
+        super().__init__(file, header)
         self._layout = Layout.of(header)
         self._digest = hashlib.sha256()
         self._lengths = array("I")
-        self._course = Course(header.framing)
         self._pending = [header.empty()]
-        self._closed = False
         write_all(file, self._layout.header_record())
 
-    def write(self, part: Codes) -> None:
-        """Takes the next frames.
-
-        Raises:
-            InputError: They are not of the kind that the header states, or hold samples or segments although an
-                earlier part was not full and thereby ended the audio.
-        """
-        if self._closed:
-            raise InputError("this file is complete; start another writer")
-        self._layout.header.check(part)
-        self._course.add(part)
+    def _take(self, part: Codes) -> None:
         if part.num_frames:
             self._pending.append(part)
         if self._pending_extent >= self._layout.block_extent:
             self._write_whole_blocks()
 
-    def close(self) -> None:
-        """Writes the last block, the index and the digest. Without it the file is a cut one.
-
-        Raises:
-            InputError: The header stated another length than the parts have.
-        """
-        if self._closed:
-            return
-        stated = self._layout.header.num_samples
-        if stated not in (None, self._course.num_samples):
-            raise InputError(f"the header states {stated} samples, the parts hold {self._course.num_samples}")
+    def _end(self) -> None:
+        """Writes the last block, the index and the digest. Without it the file is a cut one."""
         if self._pending_extent:
             self._write_block(Codes.concat(self._pending))
         end = End(self._course.extent, self._course.num_samples, self._digest.digest(), self._lengths)
         write_all(self._file, end.record())
-        self._closed = True
 
     @property
     def _pending_extent(self) -> int:
         return self._course.extent - len(self._lengths) * self._layout.block_extent
 
     def _write_whole_blocks(self) -> None:
-        pending, self._pending = Codes.concat(self._pending), [self._layout.header.empty()]
+        pending, self._pending = Codes.concat(self._pending), [self._header.empty()]
         for part in pending.parts(self._layout.block_extent):
             if part.extent < self._layout.block_extent:
                 self._pending.append(part)

@@ -6,7 +6,6 @@ claims as its size: readers of version 1 unpack as many codes as the level has, 
 
 from __future__ import annotations
 
-import os
 import struct
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 from ..bits import pack, packed_size, unpack
 from ..codes import Codes
 from ..crc32c import crc32c
-from ..errors import FormatError, InputError, IntegrityError, TruncatedError, UnsupportedError
-from ..files import read_exactly, read_up_to
+from ..errors import FormatError, InputError, IntegrityError, UnsupportedError
+from ..files import read_exactly
 from ..framing import Framing
 from .base import NO_HINTS, Format, Header, Hints, begins_with, never
 from .whole import WholeReader, WholeWriter
@@ -151,19 +150,14 @@ class SnacReader(WholeReader):
         self._limits.check_samples(framing.longest(self._num_frames))
         super().__init__(file)
         num_samples: int | None = framing.longest(self._num_frames)
-        if self.seekable:
-            size = sum(level.size for level in self._levels)
-            there = file.seek(0, os.SEEK_END) - self._start
-            if there < size:
-                raise TruncatedError(
-                    f"expected {size} bytes behind the header, got {there}; the file was cut, {_ADVICE}"
-                )
-            if self._has_length:
+        size = sum(level.size for level in self._levels)
+        self._check_size(size)
+        if self._has_length:
+            num_samples = None
+            if self.seekable:
                 file.seek(self._start + size - _LENGTH_SIZE)
                 num_samples = self._length(read_exactly(file, _LENGTH_SIZE, "the length"))
-            file.seek(self._start)
-        elif self._has_length:
-            num_samples = None
+                file.seek(self._start)
         self.header = Header(framing, num_samples)
 
     def _length(self, record: bytes) -> int:
@@ -181,8 +175,7 @@ class SnacReader(WholeReader):
             size += level.size
             self._limits.check_bytes(size)
             payloads.append(read_exactly(self._file, level.size, f"the codes of level {k}"))
-        if read_up_to(self._file, 1):
-            raise FormatError("the file goes on behind its codes; cut off what follows, or get the original")
+        self._check_end()
         num_samples = framing.longest(self._num_frames)
         if self._has_length:
             record = payloads[-1][-_LENGTH_SIZE:]

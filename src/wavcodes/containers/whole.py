@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from ..codes import Codes
-from ..errors import InputError
 from ..files import write_all
-from .base import Course, Header, Reader
+from .base import Header, Reader, Writer
 
 _PART_CODES = 512
 
@@ -34,44 +33,19 @@ class WholeReader(Reader):
                 yield number * extent, part
 
 
-class WholeWriter(ABC):
+class WholeWriter(Writer):
     """Keeps all parts and writes the file when the clip is complete; see `Writer`."""
 
     def __init__(self, file: BinaryIO, header: Header) -> None:
-        self._file = file
-        self._header = header
-        self._course = Course(header.framing)
+        super().__init__(file, header)
         self._parts = [header.empty()]
-        self._closed = False
 
     @abstractmethod
     def _record(self, codes: Codes) -> bytes:
         """The whole file."""
 
-    def write(self, part: Codes) -> None:
-        """Takes the next frames.
-
-        Raises:
-            InputError: They are not of the kind that the header states, or hold samples although an earlier part was
-                not full and thereby ended the audio.
-        """
-        if self._closed:
-            raise InputError("this file is complete; start another writer")
-        self._header.check(part)
-        self._course.add(part)
+    def _take(self, part: Codes) -> None:
         self._parts.append(part)
 
-    def close(self) -> None:
-        """Writes the file.
-
-        Raises:
-            InputError: The header stated another length than the parts have.
-            UnsupportedError: The format cannot hold such codes.
-        """
-        if self._closed:
-            return
-        stated = self._header.num_samples
-        if stated not in (None, self._course.num_samples):
-            raise InputError(f"the header states {stated} samples, the parts hold {self._course.num_samples}")
+    def _end(self) -> None:
         write_all(self._file, self._record(Codes.concat(self._parts)))
-        self._closed = True

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .. import _core, graph
 from ..errors import EngineError, InputError, ResourceError, UnsupportedError
-from ..framing import whole_number
+from ..values import whole_number
 from . import native_layers as layers
 from .native_layers import Tensors
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import registry
-from ..audio import lossy, resample, to_channels
+from ..audio import lossy, resample, to_channels, to_int16
 from ..codec import Codec, load
 from ..codes import Codes
 from ..errors import InputError
@@ -206,7 +206,7 @@ class _Lpcnet:
         with tempfile.TemporaryDirectory(prefix="wavcodes-") as name:
             scratch = Scratch(Path(name))
             pcm = scratch.folder / "sound.pcm"
-            pcm.write_bytes(np.clip(np.rint(sound * np.float32(32768)), -32768, 32767).astype("<i2").tobytes())
+            pcm.write_bytes(to_int16(sound).tobytes())
             began = time.perf_counter()
             codec2.compress(pcm, sound.shape[1], file, scratch)
             encoded = time.perf_counter()

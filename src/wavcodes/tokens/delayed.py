@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..values import as_array
 from .base import Layout
-from .stream import Rows, as_array, integers
+from .stream import Rows, integers
 
 
 @dataclass(frozen=True, kw_only=True)

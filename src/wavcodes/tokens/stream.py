@@ -1,24 +1,17 @@
 """`TokenStream`: tokens as a model generates them, in; parts of `Codes` as a stream decoder takes them, out."""
 
 from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..spec import CodecSpec
+from ..values import as_array
 
 Rows = NDArray[np.int64]
 Out = TypeVar("Out")
-
-
-def as_array(what: str, values: ArrayLike) -> NDArray[Any]:
-    """`values` as an array; what is ragged is an InputError."""
-    try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise InputError(f"expected {what} as an array of integers: {error}") from None
 
 
 def integers(what: str, values: ArrayLike, *shape: str) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio import SOUND_SUFFIXES, AudioReader, StreamResampler, to_channels
+from ..audio import SOUND_SUFFIXES, AudioReader, StreamResampler, to_channels, to_int16
 from ..errors import CodecError, InputError
 from ..files import atomic_output, make_folder, write_all
 from ..programs import MissingProgram
@@ -124,7 +124,7 @@ def prepare(
             length = 0
             try:
                 for block in _decoded(source, name, sample_rate, channels):
-                    rows = np.clip(np.rint(block.T * 32768), -32768, 32767).astype("<i2")
+                    rows = to_int16(block.T)
                     write_all(out, rows.tobytes())
                     length += len(rows)
             except CodecError as error:

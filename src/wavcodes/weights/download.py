@@ -82,7 +82,7 @@ def _pieces(url: str, size: int | None) -> Iterator[bytes]:
         raise _failed(url, f"the server answered {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
         raise _failed(url, str(error.reason)) from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # a host that is no name is a UnicodeError
         raise _failed(url, str(error) or type(error).__name__) from error
     if expected is not None and received < expected:
         raise IntegrityError(f"expected {expected:,} bytes from {url}, got {received:,}")
@@ -125,6 +125,9 @@ def _address(file: WeightFile) -> str:
 
 
 def _require_https(url: str) -> None:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise ModelError(f"expected an https address for weights, got {url}: {error}") from error
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
         raise ModelError(f"expected an https address for weights, got {url}; nothing is fetched in the clear")
