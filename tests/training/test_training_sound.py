@@ -85,6 +85,23 @@ def test_a_damaged_archive_is_left_out_as_files_are(tmp_path: Path, capsys: pyte
     assert [name for name, _, _ in found] == ["a.wav", "good.wav"]
 
 
+def test_a_table_without_sound_is_told_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], peer: Callable[..., Any]
+) -> None:
+    pyarrow, parquet = peer("pyarrow"), peer("pyarrow.parquet")
+    sf.write(tmp_path / "good.wav", exact.signal(RATE), RATE)
+    good = {"bytes": (tmp_path / "good.wav").read_bytes(), "path": "c.wav"}
+    parquet.write_table(pyarrow.table({"sound": [good]}), tmp_path / "other.parquet")
+    parquet.write_table(pyarrow.table({"audio": [good, {"bytes": None, "path": "d.wav"}]}), tmp_path / "part.parquet")
+    tables = [tmp_path / "other.parquet", tmp_path / "part.parquet"]
+    assert command("prepare", *tables, tmp_path / "good.wav", "-o", tmp_path / "prepared") == 0
+    told = capsys.readouterr().err
+    assert "other.parquet has no column `audio`; it has sound" in told
+    assert "part.parquet: 1 of 2 cells of the column `audio` hold no file" in told
+    found = json.loads((tmp_path / "prepared" / "index.json").read_text())["recordings"]
+    assert [name for name, _, _ in found] == ["c.wav", "good.wav"]
+
+
 def test_sound_is_prepared_where_none_is_and_all_sources_are(
     tmp_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,7 +116,22 @@ def test_sound_is_prepared_where_none_is_and_all_sources_are(
     assert f"cannot make the folder {audio}" in capsys.readouterr().err
 
 
-def test_what_is_held_out_is_never_drawn(tmp_path: Path, sound: Path) -> None:
+def drawn(clips: Any, corpus: Any, batches: int, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The recordings that so many batches are cut from."""
+    found: list[Any] = []
+    rows = corpus.rows
+
+    def recorded(recording: Any, first: int, count: int) -> Any:
+        found.append(recording)
+        return rows(recording, first, count)
+
+    monkeypatch.setattr(corpus, "rows", recorded)
+    for step in range(batches):
+        clips.batch(step)
+    return found
+
+
+def test_what_is_held_out_is_never_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from wavcodes.training.clips import Clips
     from wavcodes.training.corpus import Corpus
     from wavcodes.training.recipe import read_recipe
@@ -118,8 +150,64 @@ def test_what_is_held_out_is_never_drawn(tmp_path: Path, sound: Path) -> None:
     (kept,), (held,) = corpus.training, corpus.held_out
     assert kept.start + kept.length == held.start
     assert held.length == 101 * RATE // 50
-    clips = Clips(corpus, read_recipe(recipe(tmp_path)), RATE)
-    assert clips.batch(3).shape == (4, RATE, 1)
+    corpus = Corpus(tmp_path / "prepared")
+    found = drawn(Clips(corpus, read_recipe(recipe(tmp_path)), RATE), corpus, 100, monkeypatch)
+    assert not {each.name for each in found} & {"049.wav", "099.wav"}
+    assert len({each.name for each in found}) > 90
+
+
+def test_sources_have_their_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from msgspec.structs import replace
+
+    from wavcodes.training.clips import Clips
+    from wavcodes.training.corpus import prepare
+    from wavcodes.training.recipe import Augmentation, read_recipe
+
+    for name, seconds in (("speech", 1), ("music", 5), ("noise", 2)):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        for seed in range(3):
+            sf.write(tmp_path / "in" / name / f"{seed}.wav", exact.signal(seconds * RATE, seed), RATE)
+    corpus = prepare([tmp_path / "in"], tmp_path / "prepared", RATE, 1)
+    made = replace(
+        read_recipe(recipe(tmp_path)), sources={"speech/*": 3.0, "music/*": 1.0}, augmentation=Augmentation(mix=0.0)
+    )
+    found = drawn(Clips(corpus, made, RATE // 4), corpus, 250, monkeypatch)
+    kinds = [each.name.split("/")[0] for each in found]
+    assert len(kinds) >= 1000
+    assert "noise" not in kinds
+    assert kinds.count("speech") / len(kinds) == pytest.approx(0.75, abs=0.05)
+
+
+@pytest.mark.parametrize("speed", [(1.0, 1.0), (0.9, 1.12), (1.12, 1.12)])
+def test_a_recording_shorter_than_a_clip_stays_in_one_piece(tmp_path: Path, speed: tuple[float, float]) -> None:
+    from msgspec.structs import replace
+
+    from wavcodes.training.clips import Clips
+    from wavcodes.training.corpus import prepare
+    from wavcodes.training.recipe import Augmentation, read_recipe
+
+    tone = 0.5 * np.sin(np.arange(round(0.56 * RATE)))
+    sf.write(tmp_path / "short.wav", tone, RATE)
+    sf.write(tmp_path / "held.wav", tone, RATE)
+    corpus = prepare([tmp_path / "held.wav", tmp_path / "short.wav"], tmp_path / "prepared", RATE, 1)
+    made = replace(read_recipe(recipe(tmp_path)), augmentation=Augmentation(speed=speed, mix=0.0, noise=0.0, band_limit=0.0))
+    for step in range(30):
+        for clip in Clips(corpus, made, RATE).batch(step)[:, :, 0]:
+            loud = np.abs(clip).reshape(-1, 160).max(1) > 0.05 * np.abs(clip).max()  # in pieces of 10 ms
+            first, last = np.flatnonzero(loud)[[0, -1]]
+            assert loud[first : last + 1].all()
+            assert 0.4 < (last + 1 - first) / 100 < 0.66
+
+
+def test_a_long_clip_at_another_speed(tmp_path: Path, sound: Path) -> None:
+    from msgspec.structs import replace
+
+    from wavcodes.training.clips import Clips
+    from wavcodes.training.corpus import Corpus
+    from wavcodes.training.recipe import Augmentation, read_recipe
+
+    made = replace(read_recipe(recipe(tmp_path)), batch=2, augmentation=Augmentation(speed=(1.0001, 1.0002)))
+    assert Clips(Corpus(sound), made, 200 * RATE).batch(0).shape == (2, 200 * RATE, 1)
 
 
 @pytest.mark.parametrize("seconds", [[0.5], [3], [3, 0.5], [3, 0.5, 3], [101]])

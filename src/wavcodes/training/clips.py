@@ -93,15 +93,16 @@ class Clips:
         return clip
 
     def _cut(self, recording: Recording, random: np.random.Generator) -> Rows:
-        speed = random.uniform(*self._recipe.augmentation.speed)
-        count = self._num_samples if speed == 1 else int(self._num_samples * speed) + 64
+        rate = self._corpus.sample_rate
+        taken = round(rate * random.uniform(*self._recipe.augmentation.speed))  # for its rate
+        count = -(-self._num_samples * taken // rate)
         spare = recording.length - count
         rows = self._corpus.rows(recording, int(random.integers(0, spare + 1)) if spare > 0 else 0, count)
-        if speed != 1:
-            rate = self._corpus.sample_rate
-            rows = resample(rows.T, round(rate * speed), rate).T[: self._num_samples]
-        if spare < 0:  # silence on both sides
-            rows = np.roll(rows[: self._num_samples], int(random.integers(0, max(1, -spare))), 0)
+        if taken != rate:
+            rows = resample(rows.T, taken, rate).T[: self._num_samples]
+        silent = self._num_samples - -(-recording.length * rate // taken)
+        if silent > 0:  # on both sides
+            rows = np.roll(rows, int(random.integers(0, silent)), 0)
         return rows
 
 

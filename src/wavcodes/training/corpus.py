@@ -181,7 +181,9 @@ def _parquet(path: Path) -> Iterator[tuple[str, BinaryIO]]:
         raise MissingProgram(f"{path} needs PyArrow; install it: pip install pyarrow") from error
     try:
         table = pyarrow.parquet.ParquetFile(path)
-        number = 0
+        if "audio" not in table.schema_arrow.names:
+            raise InputError(f"{path} has no column `audio`; it has {', '.join(table.schema_arrow.names)}")
+        number = missing = 0
         for batch in table.iter_batches(16, columns=["audio"]):
             for cell in batch.column("audio").to_pylist():
                 content = cell.get("bytes") if isinstance(cell, dict) else cell
@@ -189,8 +191,12 @@ def _parquet(path: Path) -> Iterator[tuple[str, BinaryIO]]:
                 number += 1
                 if isinstance(content, bytes):
                     yield str(name), io.BytesIO(content)
+                else:
+                    missing += 1
     except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path} is not a Parquet file with a column `audio`: {error}") from error
+        raise InputError(f"{path} is not a whole Parquet file: {error}") from error
+    if missing:
+        raise InputError(f"{path}: {missing} of {number} cells of the column `audio` hold no file")
 
 
 _SHARDS: dict[str, Callable[[Path], Iterator[tuple[str, BinaryIO]]]] = {".tar": _tar, ".parquet": _parquet}

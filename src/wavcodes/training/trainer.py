@@ -99,14 +99,15 @@ class Trainer:
         gradients = [value.grad for value in self._trained.values() if value.grad is not None]
         self._peers.average(gradients)
         norm = torch.nn.utils.get_total_norm(gradients)  # not clipped: the optimizers' steps do not depend on it
-        if torch.isfinite(norm):  # a step that is not is left out
+        finite = bool(torch.isfinite(norm))  # a step that is not is left out
+        if finite:
             for optimizer in self._optimizers:
                 optimizer.step()
         kept = min(self._recipe.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.averaged.values()), list(self.tensors.values()), 1 - kept)
             reviving = self._recipe.revive_every and self.step < self._recipe.revive_until * self._recipe.steps
-            if reviving and not stage.freeze_encoder:
+            if reviving and finite and not stage.freeze_encoder:
                 self._count(quantized)
         self.step += 1
         return {name: float(value.detach()) for name, value in terms.items()} | {"gradient": float(norm)}
@@ -175,8 +176,10 @@ class Trainer:
             loss = own_loss(*verdicts.chunk(2))
         self._opponent.zero_grad()
         loss.backward()
-        self._peers.average([value.grad for value in judge.parameters() if value.grad is not None])
-        self._opponent.step()
+        gradients = [value.grad for value in judge.parameters() if value.grad is not None]
+        self._peers.average(gradients)
+        if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+            self._opponent.step()
         judge.requires_grad_(False)
         with self._half():
             with torch.no_grad():
