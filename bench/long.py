@@ -15,6 +15,8 @@ from statistics import median
 
 from harness import ROOT, machine
 
+from wavcodes import list_codecs
+
 LYRA = Path(os.environ.get("WAVCODES_SHARED", ROOT.parent / "shared")) / "weights" / "lyra_v2_1.2"
 
 
@@ -23,12 +25,18 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="file to write the table to")
     parser.add_argument("--minutes", type=float, nargs=2, default=[1, 60], help="short and long signal (default 1 60)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the engine (default 1)")
-    parser.add_argument("--codec", action="append", help="only this one; may be given several times")
+    parser.add_argument(
+        "--codec",
+        action="append",
+        choices=list_codecs(),
+        metavar="NAME",
+        help="only this one; may be given several times",
+    )
     arguments = parser.parse_args()
     import exact
     import long_audio
 
-    from wavcodes import list_codecs, registry, spec
+    from wavcodes import registry, spec
 
     short, long = arguments.minutes
     lines = [

@@ -19,6 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from wavcodes import list_codecs
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("WAVCODES_SHARED", ROOT.parent / "shared"))
 SECONDS = {"mimi": 12}  # longer than the 10 seconds that its transformers look back; 10 for all others
@@ -72,11 +74,19 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, help="file to write the table to")
     parser.add_argument("--shared", type=Path, default=SHARED, help="real weights ($WAVCODES_SHARED or ../shared)")
     parser.add_argument("--seeds", type=int, default=3, help="sets of random weights per codec (default 3)")
-    parser.add_argument("--codec", action="append", help="only this one; may be given several times")
+    parser.add_argument(
+        "--codec",
+        action="append",
+        choices=list_codecs(),
+        metavar="NAME",
+        help="only this one; may be given several times",
+    )
     arguments = parser.parse_args()
     sys.path[0] = str(ROOT / "tests")  # instead of this folder
     began = time.monotonic()
     rows = [*random_weights(arguments.seeds, arguments.codec), *real_weights(arguments.shared, arguments.codec)]
+    if not rows:
+        parser.error("there is nothing to compare these codecs with")
     text = "\n".join(report(rows, time.monotonic() - began))
     print(text)
     if arguments.output:
@@ -86,8 +96,6 @@ def main() -> int:
 
 def random_weights(seeds: int, only: list[str] | None) -> Iterator[Row]:
     import pairs
-
-    from wavcodes import list_codecs
 
     for name in list_codecs():
         if name not in pairs.RANDOM or (only and name not in only):

@@ -231,3 +231,15 @@ class TestPieces:
         file = encode_dac(codec, sounds(1, 900), RATE, num_codebooks=2)
         with pytest.raises(InputError, match="1 to 2 codebooks"):
             decoder.decode(file, num_codebooks=3)
+
+    @pytest.mark.parametrize(
+        ("audio", "rate", "expected"),
+        [
+            (0.5, RATE, r"\(samples,\) or \(channels, samples\), got \(\)"),
+            ([[0.1], [0.1, 0.2]], RATE, "expected audio as an array"),
+            ([0.1, 0.2], 44_100.5, "an integer as sample_rate"),
+        ],
+    )
+    def test_what_is_no_sound(self, codec: Codec, audio: Any, rate: Any, expected: str) -> None:
+        with pytest.raises(InputError, match=expected):
+            encode_dac(codec, audio, rate)

@@ -139,6 +139,7 @@ def test_messages_of_plain_rvq(cached_provider: MakeProvider) -> None:
     raises(r"expected a flat sequence of codes, got shape \(9, 2\)", codec.decode_tokens(np.zeros((9, 2), int), 9))
     raises(r"expected a 1-D array of integers", codec.decode_tokens([0.5] * 9, 9))
     raises(r"mono PCM of shape \(samples,\), got \(2, 50\)", codec.encode_pcm(np.zeros((2, 50)), 44_100))
+    raises(r"expected samples as an array", codec.encode_pcm([[0.1], [0.1, 0.2]], 44_100))
     raises(r"expected finite samples", codec.encode_pcm([0.0, math.nan], 44_100))
     raises(r"expected floats in \[-1, 1\], got int", codec.encode_pcm([1, 2], 44_100))
 

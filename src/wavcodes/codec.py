@@ -172,7 +172,6 @@ class Codec:
         def decode_one(clip: Codes, threads: int) -> Audio:
             check_codec(clip, self.spec)
             stream = self.stream_decoder(noise_seed=noise_seed, threads=threads)
-            step = self.spec.framing().step_samples
             audio = np.empty((self.spec.channels, clip.num_samples), np.float32)
             filled = 0
 
@@ -181,7 +180,7 @@ class Codec:
                 audio[:, filled : filled + piece.shape[1]] = piece
                 filled += piece.shape[1]
 
-            for part in clip.parts(max(1, _BLOCK_SECONDS * self.spec.sample_rate // step) * step):
+            for part in clip.blocks(_BLOCK_SECONDS):
                 fill(stream.push(part))
             fill(stream.flush())
             if filled != clip.num_samples:

@@ -286,6 +286,11 @@ class Codes:
         for first in range(0, self.extent, extent):
             yield self.only_frames(self.frame_at(first), self.frame_at(first + extent))
 
+    def blocks(self, seconds: int) -> Iterator[Codes]:
+        """This clip in consecutive parts of that many seconds, or a little less; of one step where that is longer."""
+        step = self.framing.step_samples
+        return self.parts(max(1, seconds * self.sample_rate // step) * step)
+
     def frame_at(self, sample: int) -> int:
         """The first frame of the step that begins with `sample`; `num_frames` from the end of the clip on."""
         if self.framing.segment is None:

@@ -25,6 +25,7 @@ from .errors import InputError, ResourceError
 from .files import read_up_to, write_all
 from .graph import Network
 from .models.dac import num_rows, without_padding
+from .values import as_array, whole_number
 
 Audio = NDArray[np.float32]
 
@@ -145,8 +146,8 @@ class DacDecoder:
 
 def _stream(codec: Codec, clip: Codes) -> Iterator[Audio]:
     """The sound of one channel in blocks."""
-    decoder, step = codec.stream_decoder(), clip.framing.step_samples
-    for part in clip.parts(BLOCK_SECONDS * clip.sample_rate // step * step):
+    decoder = codec.stream_decoder()
+    for part in clip.blocks(BLOCK_SECONDS):
         yield decoder.push(part)
     yield decoder.flush()
 
@@ -200,9 +201,9 @@ class DacEncoder:
         check_codec(codec.spec.framing())
         rate = codec.spec.sample_rate
         self._codec = codec
-        self._sample_rate = sample_rate
+        self._sample_rate = whole_number("sample_rate", sample_rate)
         self._num_samples = 0
-        self._resampler = StreamResampler(sample_rate, rate, channels)
+        self._resampler = StreamResampler(self._sample_rate, rate, channels)
         self._meter = LoudnessMeter(rate, channels)
         count = codec.spec.resolve_codebooks(bandwidth, num_codebooks)
         self._encoders = [codec.stream_encoder(num_codebooks=count, threads=threads) for _ in range(channels)]
@@ -263,11 +264,14 @@ def encode_dac(
         InputError: The audio is not what `Codec.encode` takes, or there is no such bandwidth.
         UnsupportedError: `codec` is none of Descript's models.
     """
-    rows = np.asarray(audio)[np.newaxis] if np.ndim(audio) == 1 else np.asarray(audio)
+    rows = as_array("audio", audio)
+    rows = rows[np.newaxis] if rows.ndim == 1 else rows
+    if rows.ndim != 2:
+        raise InputError(f"expected audio of shape (samples,) or (channels, samples), got {rows.shape}")
     encoder = DacEncoder(
         codec, sample_rate, len(rows), bandwidth=bandwidth, num_codebooks=num_codebooks, threads=threads
     )
-    block = BLOCK_SECONDS * sample_rate
+    block = BLOCK_SECONDS * encoder._sample_rate
     for first in range(0, rows.shape[1], block):
         encoder.push(rows[:, first : first + block])
     return encoder.finish()

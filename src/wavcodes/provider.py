@@ -26,7 +26,7 @@ from .errors import CodecError, EngineError, InputError, ResourceError, Unsuppor
 from .memory import give_back
 from .provider_config import ProviderConfig, checkpoint_of, published, weights_of
 from .spec import CodecSpec
-from .values import whole_number
+from .values import as_array, whole_number
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -281,7 +281,7 @@ class _Model:
 
 
 async def _encode(model: _Model, samples: ArrayLike) -> NDArray[np.uint32]:
-    audio = await model.run(np.asarray, samples)  # of a list, that takes long
+    audio = await model.run(as_array, "samples", samples)  # of a list, that takes long
     if audio.ndim != 1:
         raise InputError(f"expected mono PCM of shape (samples,), got {audio.shape}")
     stream = model.codec.stream_encoder()
@@ -296,10 +296,8 @@ async def _encode(model: _Model, samples: ArrayLike) -> NDArray[np.uint32]:
 async def _decode(model: _Model, tokens: ArrayLike, num_codebooks: int) -> NDArray[np.float32]:
     codes = await model.run(Codes.from_flat, tokens, model.codec.spec, num_codebooks)
     stream = model.codec.stream_decoder()
-    step = codes.framing.step_samples
-    block = max(1, BLOCK_SECONDS * codes.sample_rate // step) * step
     parts = []
-    for part in codes.parts(block):
+    for part in codes.blocks(BLOCK_SECONDS):
         parts.append(await model.run(stream.push, part))
     parts.append(await model.run(stream.flush))
     audio: NDArray[np.float32] = np.concatenate(parts, axis=1)[0]

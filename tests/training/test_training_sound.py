@@ -190,7 +190,9 @@ def test_a_recording_shorter_than_a_clip_stays_in_one_piece(tmp_path: Path, spee
     sf.write(tmp_path / "short.wav", tone, RATE)
     sf.write(tmp_path / "held.wav", tone, RATE)
     corpus = prepare([tmp_path / "held.wav", tmp_path / "short.wav"], tmp_path / "prepared", RATE, 1)
-    made = replace(read_recipe(recipe(tmp_path)), augmentation=Augmentation(speed=speed, mix=0.0, noise=0.0, band_limit=0.0))
+    made = replace(
+        read_recipe(recipe(tmp_path)), augmentation=Augmentation(speed=speed, mix=0.0, noise=0.0, band_limit=0.0)
+    )
     for step in range(30):
         for clip in Clips(corpus, made, RATE).batch(step)[:, :, 0]:
             loud = np.abs(clip).reshape(-1, 160).max(1) > 0.05 * np.abs(clip).max()  # in pieces of 10 ms
