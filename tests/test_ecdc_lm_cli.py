@@ -67,7 +67,8 @@ def test_commands_write_and_read_what_encodec_does(
 @pytest.mark.parametrize(
     ("line", "code", "text"),
     [
-        ("compress a.wav a.nac --lm", 65, "encodec_24khz or encodec_48khz, got wavcodes_16khz"),
+        ("compress a.wav a.nac --lm", 2, "expected an .ecdc file"),
+        ("compress a.wav a.ecdc --lm --codec mimi", 65, "encodec_24khz or encodec_48khz, got mimi"),
         ("compress a.wav a.nac --lm --codec encodec_24khz --bandwidth 3", 2, "expected an .ecdc file"),
         ("compress a.wav a.ecdc --lm --format ecdc-crc32c", 2, "no --format, got ecdc-crc32c"),
         ("compress a.wav a.ecdc --lm-weights lm.th", 2, "--lm-weights names what --lm codes with"),

@@ -291,3 +291,21 @@ class TestOwnScripts:
         monkeypatch.setenv("ENCODEC_ENC", "nowhere.py")
         assert run("compress", "a.wav", "a.ecdc") == 69
         assert "ENCODEC_ENC names nowhere.py, which is not there" in capfd.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("line", "option"),
+        [
+            ("a.ecdc --codec encodec_48khz", "codec"),
+            ("a.ecdc --format ecdc-crc32c", "format"),
+            ("a.snac --bandwidth 1", "bandwidth"),
+        ],
+    )
+    def test_options_that_they_do_not_get(self, line: str, option: str, capfd: pytest.CaptureFixture) -> None:
+        assert run("compress", "a.wav", *line.split()) == 2
+        assert f"--{option}: expected wavcodes to do the work" in capfd.readouterr().err
+        assert names(Path()) == {"a.wav", "script.py"}
+
+    def test_options_that_they_get(self) -> None:
+        assert run("compress", "a.wav", "a.ecdc", "--format", "ecdc-hermes", "--bandwidth", "3") == 0
+        assert "--bitrate" in Path("a.ecdc").read_text()
+        assert '"3.0"' in Path("a.ecdc").read_text()

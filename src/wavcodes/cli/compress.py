@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .. import registry
 from ..audio import SUFFIXES, AudioReader, StreamResampler, to_channels, to_int16
+from ..containers import ecdc_hermes
 from ..errors import FormatError, InputError
 from ..files import write_all
 from ..legacy import CODECS, LegacyCodec, Scratch
@@ -32,7 +33,9 @@ def compress(arguments: Namespace, report: Report) -> int:
     suffix = _suffix(arguments.output, (*registry.FOR_SUFFIX, *CODECS))
     codec = CODECS.get(suffix) or variables.scripts(suffix, "ENCODEC_ENC", arguments)
     if codec is not None:
-        _check_options(codec, suffix, arguments)
+        # What ENCODEC_ENC names gets the bandwidth of an .ecdc, which it writes in one layout.
+        layout = ["format"] if arguments.format == ecdc_hermes.FORMAT.name else []
+        _check_options(codec, arguments, ["bandwidth", *layout] if suffix == ecdc_hermes.FORMAT.suffix else [])
         return _run(arguments, report, lambda job: _compress(job, codec, suffix, arguments, report))
     variables.fill(suffix, arguments)
 
@@ -47,7 +50,7 @@ def decompress(arguments: Namespace, report: Report) -> int:
     kind = Path(arguments.inputs[0]).suffix.lower()
     codec = CODECS.get(kind) or variables.scripts(kind, "ENCODEC_DEC", arguments)
     if codec is not None:
-        _check_options(codec, kind, arguments)
+        _check_options(codec, arguments)
         return _run(arguments, report, lambda job: _decompress(job, codec, suffix, arguments, report))
     variables.fill(kind, arguments)
 
@@ -56,11 +59,10 @@ def decompress(arguments: Namespace, report: Report) -> int:
     return _finish(decode.run(arguments, report), arguments, report)
 
 
-def _check_options(codec: LegacyCodec, suffix: str, arguments: Namespace) -> None:
-    """Refuses what only this package's codecs know; of other programs', ENCODEC_ENC alone has a bandwidth."""
-    scripted = suffix == ".ecdc" and arguments.command == "compress"
-    for name in ("codec", "format", "weights", "lm", "lm_weights", *(() if scripted else ("bandwidth",))):
-        if getattr(arguments, name, None):
+def _check_options(codec: LegacyCodec, arguments: Namespace, known: Container[str] = ()) -> None:
+    """Refuses the options that only this package's codecs know; those of `known` the program gets, too."""
+    for name in ("lm", "lm_weights", "codec", "weights", "format", "bandwidth"):
+        if getattr(arguments, name, None) and name not in known:
             option = name.replace("_", "-")
             raise CommandError(f"--{option}: expected wavcodes to do the work, but {codec.name} does it; leave it out")
 
