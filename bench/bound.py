@@ -13,10 +13,9 @@ from statistics import median
 
 from flops import flops
 from harness import CODECS, Lines, clip, fma_peak, in_turns, loaded, main, progress, section, timed
+from layer_case import instruction_sets
 
 from wavcodes import list_codecs, registry
-from wavcodes.engines.native import isa
-from wavcodes.errors import UnsupportedError
 
 SLOW = "generic"
 SECONDS_SLOW = 0.5
@@ -42,18 +41,6 @@ def table(rounds: int, codecs: list[str]) -> Lines:
         cells = " | ".join(f"{cost:.1f}" for cost in costs)
         share = f"**{100 * bound / costs[0]:.0f} %**"
         yield f"| `{name}` | {direction} | {operations / 1e9:.2f} | {bound:.1f} | {cells} | {share} |"
-
-
-def instruction_sets() -> list[str]:
-    """All that this machine has, the best one first."""
-    found = []
-    for name in ("avx512", "avx2", "neon", SLOW):
-        os.environ["WAVCODES_ISA"] = name
-        try:
-            found.append(isa())
-        except UnsupportedError:
-            continue
-    return found
 
 
 def rows(name: str, sets: list[str], rounds: int) -> Iterator[tuple[str, str, float, list[float]]]:

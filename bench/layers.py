@@ -12,6 +12,7 @@ from statistics import median
 import numpy as np
 from flops import flops
 from harness import CODECS, Lines, Work, fma_peak, in_turns, main, section
+from layer_case import network, tensors_of
 
 from wavcodes import graph, registry
 from wavcodes.engines.native import Engine
@@ -73,12 +74,7 @@ def described(piece: Piece, channels: int) -> str:
 def pushing(piece: Piece, channels: int, count: int) -> Work:
     """Pushes `count` rows into a stream of `piece`."""
     rng = np.random.default_rng(0)
-    network = graph.Network((), graph.EuclideanRvq("quantizer", 0, 1, 1), piece)
-    tensors = {
-        name: (rng.standard_normal(shape) / max(1, np.prod(shape[1:])) ** 0.5).astype(np.float32)
-        for name, shape in graph.tensor_shapes(network, "decode").items()
-    }
-    stream = Engine(network, tensors, "decode").decoder(noise_seed=0)
+    stream = Engine(network(piece), tensors_of(piece), "decode").decoder(noise_seed=0)
     return partial(stream.push, rng.standard_normal((count, channels)).astype(np.float32), 1)
 
 

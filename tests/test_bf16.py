@@ -1,34 +1,22 @@
 """`precision="bf16"`: the same bits with and without AMX, and how near they are to those of float32."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import exact
 import numpy as np
 import pytest
 import reference
+from layer_case import has, instruction_sets, network, run, tensors_of
 from numpy.typing import NDArray
 
 import wavcodes
-from wavcodes import Codec, graph, registry
+from wavcodes import Codec, registry
 from wavcodes.engines.native import Engine, _core, isa
 from wavcodes.errors import InputError, UnsupportedError
 from wavcodes.graph import Conv1d, ConvTranspose1d, Elu, Layer, LocalAttention, Lstm, Residual, TransformerLayer
 
-
-def available() -> list[str]:
-    """What computes it here: the matrix unit, as an empty name, and instruction sets that do what it does."""
-    found = []
-    for name in ("", "avx512", "avx2", "neon", "generic"):
-        try:
-            _core.kernels(f"{name or 'amx'}-bf16")
-        except ValueError:
-            continue
-        found.append(name)
-    return found
-
-
-SETS = available()
+# The matrix unit, as an empty name, and instruction sets that do what it does.
+SETS = [*([""] if has("amx-bf16") else []), *instruction_sets("-bf16")]
 LAYERS: list[Layer] = [
     Conv1d("c", 32, 1, kernel=1),
     Conv1d("c", 5, 17, kernel=7, left=6),
@@ -50,25 +38,10 @@ LAYERS: list[Layer] = [
 ]
 
 
-def tensors_of(layers: tuple[Layer, ...]) -> dict[str, NDArray[np.float32]]:
-    rng = np.random.default_rng(0)
-    network = graph.Network((), graph.EuclideanRvq("q", 0, 1, 1), layers)
-    return {
-        name: (rng.standard_normal(shape) / max(1, np.prod(shape[1:])) ** 0.5).astype(np.float32)
-        for name, shape in graph.tensor_shapes(network, "decode").items()
-    }
-
-
 def engine(layers: tuple[Layer, ...], tensors: dict[str, NDArray[np.float32]], name: str) -> Engine:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WAVCODES_ISA", name)
-        return Engine(graph.Network((), graph.EuclideanRvq("q", 0, 1, 1), layers), tensors, "decode", "bf16")
-
-
-def run(engine: Engine, rows: NDArray[np.float32], cuts: list[int], threads: int) -> NDArray[np.float32]:
-    stream = engine.decoder()
-    pieces = [stream.push(rows[a:b], threads) for a, b in pairwise([0, *sorted(cuts), len(rows)])]
-    return np.concatenate([*pieces, stream.flush(threads)])
+        return Engine(network(layers), tensors, "decode", "bf16")
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=repr)
@@ -81,12 +54,12 @@ def test_layers_give_the_same_bits_on_every_set_in_all_pieces(layer: Layer) -> N
     rng = np.random.default_rng(1)
     for length in (3, 15, 33, 130):
         rows = rng.standard_normal((length, channels)).astype(np.float32)
-        whole = run(engines[0], rows, [], 1)
+        whole = run(engines[0].decoder(), rows)
         expected = reference.run((layer,), tensors, rows)
         np.testing.assert_allclose(whole, expected, rtol=0, atol=1e-4 * max(1, np.abs(expected).max()))
         for one in engines:
             for cuts, threads in (([], 1), (rng.integers(0, length + 1, 6).tolist(), 2), ([length // 2], 3)):
-                assert run(one, rows, cuts, threads).tobytes() == whole.tobytes()
+                assert run(one.decoder(), rows, cuts, threads).tobytes() == whole.tobytes()
 
 
 def parts(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -121,7 +94,7 @@ def test_the_order_of_a_sum_is_that_of_the_matrix_unit(name: str) -> None:
                 chains[i % 2] = x[:, i, None].astype(np.float64) * w[i] + chains[i % 2]
             sums = sums + (chains[0] + chains[1])
     layers = (Conv1d("c", inputs, outputs, kernel=1),)
-    assert run(engine(layers, tensors, name), rows, [], 1).tobytes() == sums.tobytes()
+    assert run(engine(layers, tensors, name).decoder(), rows).tobytes() == sums.tobytes()
 
 
 def ratio(signal: NDArray[np.float32], other: NDArray[np.float32]) -> float:

@@ -2,11 +2,13 @@
 
 import hashlib
 
+import layer_case
 import numpy as np
 import pytest
 import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layer_case import instruction_sets, tensors_of
 
 from wavcodes import graph
 from wavcodes.engines.native import Engine, Stream, _core, isa
@@ -101,16 +103,7 @@ NOT_IN_TILES = [  # although they are as wide
 LENGTHS = [1, 2, 6, 7, 8, 9, 17, 48, 100]
 
 
-def random_tensors(layers, seed=0):
-    rng = np.random.default_rng(seed)
-    network = graph.Network(layers, graph.EuclideanRvq("q", 0, 1, 1), ())
-    return {
-        name: (rng.standard_normal(shape) / max(1, np.prod(shape[1:])) ** 0.5).astype(np.float32)
-        for name, shape in graph.tensor_shapes(network).items()
-    }
-
-
-def sequence(layers, tensors, name=""):
+def sequence(layers, tensors):
     """A stream maker for bare layers: an engine whose encoder they are."""
     quantizer = graph.EuclideanRvq("q", 0, 1, 1)
     decoder = (graph.Conv1d("unused", 1, 1, kernel=1, bias=False),)
@@ -120,9 +113,7 @@ def sequence(layers, tensors, name=""):
 
 
 def run(engine, rows, cuts=(), threads=1):
-    stream = engine.encoder()
-    pieces = [stream.push(np.ascontiguousarray(part), threads) for part in np.split(rows, list(cuts))]
-    return np.concatenate([*pieces, stream.flush(threads)])
+    return layer_case.run(engine.encoder(), rows, cuts, threads)
 
 
 def channels(layer):
@@ -136,7 +127,7 @@ def channels_of_body(layer):
 
 @pytest.mark.parametrize("layer", CONVOLUTIONS + TRANSPOSED + MINIMAL + NOT_IN_TILES + OTHERS, ids=repr)
 def test_layer_matches_the_reference(layer):
-    tensors = random_tensors((layer,))
+    tensors = tensors_of((layer,))
     engine = sequence((layer,), tensors)
     for length in LENGTHS:
         x = np.random.default_rng(length).standard_normal((length, channels(layer))).astype(np.float32)
@@ -207,7 +198,7 @@ SMALL = (
     graph.Conv1d("out", 16, 1, kernel=7, left=3, right=3),
     graph.Tanh(),
 )
-SMALL_TENSORS = random_tensors(SMALL, seed=3)
+SMALL_TENSORS = tensors_of(SMALL, seed=3)
 JOINT = (  # recurrent layers at the beginning, side by side and at the end
     graph.Lstm("first", 20, 1),
     graph.Sum(((graph.Conv1d("a", 20, 24, kernel=3, left=1, right=1), graph.GroupNorm("n", 24)),
@@ -218,22 +209,12 @@ JOINT = (  # recurrent layers at the beginning, side by side and at the end
     graph.Residual((graph.Elu(), graph.Conv1d("c", 36, 36, kernel=3, left=1, right=1))),
     graph.Lstm("last", 36, 1),
 )  # fmt: skip
-JOINT_TENSORS = random_tensors(JOINT, seed=4)
-
-
-def available_sets():
-    names = []
-    for name in ("generic", "avx2", "avx512", "neon"):
-        try:
-            names.append(_core.kernels(name))
-        except ValueError:
-            continue
-    return names
+JOINT_TENSORS = tensors_of(JOINT, seed=4)
 
 
 def engines(layers, tensors):
     with pytest.MonkeyPatch.context() as patch:
-        for name in available_sets():
+        for name in instruction_sets():
             patch.setenv("WAVCODES_ISA", name)
             assert isa() == name
             yield name, sequence(layers, tensors)
@@ -253,7 +234,7 @@ JOINT_ENGINES = dict(engines(JOINT, JOINT_TENSORS))
 def test_same_bits_in_any_pieces_on_any_threads_and_instruction_set(length, cuts, name, threads):
     x = np.random.default_rng(length).standard_normal((length, 1)).astype(np.float32)
     whole = run(ENGINES["generic"], x)
-    pieces = run(ENGINES[name], x, sorted(min(cut, length) for cut in cuts), threads)
+    pieces = run(ENGINES[name], x, cuts, threads)
     assert whole.tobytes() == pieces.tobytes()
     np.testing.assert_allclose(whole, reference.run(SMALL, SMALL_TENSORS, x.astype(np.float64)), rtol=0, atol=1e-5)
 
@@ -298,11 +279,11 @@ def test_joint_layers_match_the_reference():
 )
 def test_tiles_do_not_show(layer, length, cuts, first, threads):
     # Nor where in its signal a stream begins, but for the rounding of the first tile and of the last.
-    tensors = random_tensors((layer,))
+    tensors = tensors_of((layer,))
     engine = sequence((layer,), tensors)
     x = np.random.default_rng(length).standard_normal((length, channels(layer))).astype(np.float32)
     whole = run(engine, x)
-    assert run(engine, x, sorted(min(cut, length) for cut in cuts), threads).tobytes() == whole.tobytes()
+    assert run(engine, x, cuts, threads).tobytes() == whole.tobytes()
     stream = Stream(engine._encoding(), None, first)
     rows = np.concatenate([stream.push(x, threads), stream.flush(threads)])
     np.testing.assert_allclose(rows, whole, rtol=0, atol=2e-5)
@@ -311,12 +292,12 @@ def test_tiles_do_not_show(layer, length, cuts, first, threads):
 @settings(max_examples=30, deadline=None)
 @given(length=st.integers(1, 300), cuts=st.lists(st.integers(0, 300), max_size=12), threads=st.sampled_from([1, 3]))
 def test_tiles_of_a_causal_network(length, cuts, threads):
-    tensors = random_tensors(CAUSAL)
+    tensors = tensors_of(CAUSAL)
     engine = sequence(CAUSAL, tensors)
     assert all(engine.samples_needed(16 * frames) == 16 * frames for frames in range(40))
     x = np.random.default_rng(length).standard_normal((length, 1)).astype(np.float32)
     whole = run(engine, x)
-    assert run(engine, x, sorted(min(cut, length) for cut in cuts), threads).tobytes() == whole.tobytes()
+    assert run(engine, x, cuts, threads).tobytes() == whole.tobytes()
     np.testing.assert_allclose(whole, reference.run(CAUSAL, tensors, x.astype(np.float64)), rtol=0, atol=1e-5)
 
 
@@ -333,24 +314,24 @@ BEFORE_A_NORM = (  # filtered in tiles too: the norm waits for the whole signal 
 @settings(max_examples=30, deadline=None)
 @given(length=st.integers(1, 300), cuts=st.lists(st.integers(0, 300), max_size=12), threads=st.sampled_from([1, 3]))
 def test_tiles_before_a_norm(length, cuts, threads):
-    tensors = random_tensors(BEFORE_A_NORM)
+    tensors = tensors_of(BEFORE_A_NORM)
     engine = sequence(BEFORE_A_NORM, tensors)
     assert engine.samples_needed(1) == 4  # a whole tile; two would do otherwise
     x = np.random.default_rng(length).standard_normal((length, 32)).astype(np.float32)
     whole = run(engine, x)
-    assert run(engine, x, sorted(min(cut, length) for cut in cuts), threads).tobytes() == whole.tobytes()
+    assert run(engine, x, cuts, threads).tobytes() == whole.tobytes()
     np.testing.assert_allclose(whole, reference.run(BEFORE_A_NORM, tensors, x.astype(np.float64)), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("layer", MINIMAL, ids=repr)
 def test_tiles_have_four_rows_or_more(layer):
-    engine = sequence((layer,), random_tensors((layer,)))
+    engine = sequence((layer,), tensors_of((layer,)))
     assert engine.samples_needed(1) == engine.samples_needed(4)
 
 
 @pytest.mark.parametrize("layers", [(each,) for each in MINIMAL] + [SMALL, CAUSAL], ids=repr)
 def test_rows_come_as_soon_as_those_that_they_need(layers):
-    engine = sequence(layers, random_tensors(layers))
+    engine = sequence(layers, tensors_of(layers))
     stream, width = engine.encoder(), channels(layers[0])
     given = 0
     for pushed in range(1, 500):
@@ -415,7 +396,7 @@ def test_noise_depends_on_its_seed_number_and_position_alone():
 
 def test_a_seed_turns_noise_on():
     layers = (graph.Conv1d("c", 3, 20, kernel=1), graph.Noise("n", 20, number=2), graph.Noise("m", 20, number=0))
-    tensors = random_tensors(layers)
+    tensors = tensors_of(layers)
     engine = Engine(graph.Network(layers, graph.EuclideanRvq("q", 0, 1, 1), layers), tensors)
     x = np.random.default_rng(0).standard_normal((300, 3)).astype(np.float32)
 

@@ -10,24 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layer_case import instruction_sets
 from numpy.typing import NDArray
 
 import wavcodes
 from wavcodes import Codec, Codes, registry
 from wavcodes.checkpoint import Checkpoint
-from wavcodes.engines.native import _core
-
-
-def instruction_sets() -> list[str]:
-    """Those that this machine has, the quickest first."""
-    found = []
-    for name in ("avx512", "avx2", "neon", "generic"):
-        try:
-            found.append(_core.kernels(name))
-        except ValueError:
-            continue
-    return found
-
 
 SETS = instruction_sets()
 

@@ -2,12 +2,11 @@
 any threads and on every instruction set."""
 
 import random
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import reference
-from numpy.typing import NDArray
+from layer_case import instruction_sets, network, run, tensors_of
 
 from wavcodes import graph
 from wavcodes.engines.native import Engine, _core
@@ -115,53 +114,25 @@ class Draw:
         return graph.Sum(tuple(map(tuple, branches)))
 
 
-def tensors_of(layers: tuple[Layer, ...]) -> dict[str, NDArray[np.float32]]:
-    rng = np.random.default_rng(7)
-    shapes = graph.tensor_shapes(graph.Network((), graph.EuclideanRvq("q", 0, 1, 1), layers), "decode")
-    return {
-        name: (rng.standard_normal(shape) / max(1, np.prod(shape[1:])) ** 0.5).astype(np.float32)
-        for name, shape in shapes.items()
-    }
-
-
-def instruction_sets() -> list[str]:
-    return [isa for isa in ("generic", "avx2", "avx512", "neon") if has(isa)]
-
-
-def has(isa: str) -> bool:
-    try:
-        return _core.kernels(isa) == isa
-    except ValueError:
-        return False
-
-
-def run(engine: Engine, rows: NDArray[np.float32], cuts: list[int], threads: int) -> NDArray[np.float32]:
-    stream = engine.decoder(SEED)
-    edges = [0, *sorted(min(cut, len(rows)) for cut in cuts), len(rows)]
-    pieces = [stream.push(rows[a:b], threads) for a, b in pairwise(edges)]
-    return np.concatenate([*pieces, stream.flush(threads)])
-
-
 @pytest.mark.parametrize("seed", range(40))
 def test_random_network(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = Draw(seed)
-    layers, tensors = drawn.layers, tensors_of(drawn.layers)
-    network = graph.Network((), graph.EuclideanRvq("q", 0, 1, 1), layers)
+    layers, tensors = drawn.layers, tensors_of(drawn.layers, 7)
     engines = []
     for isa in instruction_sets():
         monkeypatch.setenv("WAVCODES_ISA", isa)
-        engines.append(Engine(network, tensors, "decode"))
+        engines.append(Engine(network(layers), tensors, "decode"))
     rng = np.random.default_rng(seed)
     for length in (1, 2, int(rng.integers(3, 20)), int(rng.integers(129, 300))):
         rows = rng.standard_normal((length, drawn.in_channels)).astype(np.float32)
-        whole = run(engines[0], rows, [], 1)
+        whole = run(engines[0].decoder(SEED), rows)
         expected = reference.run(layers, tensors, rows, lambda number, n: _core.noise(SEED, number, 0, n))
         assert whole.shape == expected.shape
         np.testing.assert_allclose(whole, expected, rtol=0, atol=1e-4 * max(1, np.abs(expected).max()))
         random_cuts = rng.integers(0, length + 1, 8).tolist()
         for engine in engines:
             for cuts, threads in (([129, 129], 1), (random_cuts, 2), (list(range(1, min(length, 40))), 3)):
-                assert run(engine, rows, cuts, threads).tobytes() == whole.tobytes()
+                assert run(engine.decoder(SEED), rows, cuts, threads).tobytes() == whole.tobytes()
 
 
 @pytest.mark.parametrize("isa", instruction_sets())
@@ -182,7 +153,9 @@ def test_only_the_first_of_two_activations_becomes_part_of_a_layer(
 ) -> None:
     monkeypatch.setenv("WAVCODES_ISA", isa)
     layers = (layer, graph.Elu(), graph.Tanh())
-    tensors, rows = tensors_of(layers), np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
-    engine = Engine(graph.Network((), graph.EuclideanRvq("q", 0, 1, 1), layers), tensors, "decode")
+    tensors, rows = tensors_of(layers, 7), np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32)
+    engine = Engine(network(layers), tensors, "decode")
     for cuts in ([], list(range(40))):
-        np.testing.assert_allclose(run(engine, rows, cuts, 1), reference.run(layers, tensors, rows), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            run(engine.decoder(SEED), rows, cuts), reference.run(layers, tensors, rows), rtol=0, atol=1e-5
+        )

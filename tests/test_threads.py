@@ -15,7 +15,8 @@ from statistics import median
 import exact
 import numpy as np
 import pytest
-from test_engine import random_tensors, run, sequence
+from layer_case import tensors_of
+from test_engine import run, sequence
 
 import wavcodes
 from wavcodes import Codec, graph, registry
@@ -41,7 +42,7 @@ DEEP = (  # layers of every kind that can delay, batch or gather rows
 
 @pytest.mark.parametrize("threads", [2, 3, 4])
 def test_layers_side_by_side_give_what_they_give_one_after_the_other(threads: int) -> None:
-    engine = sequence(DEEP, random_tensors(DEEP))
+    engine = sequence(DEEP, tensors_of(DEEP))
     rows = exact.signal(150_000)[:, np.newaxis]
     expected = run(engine, rows)
     assert len(np.unique(expected)) > 10_000
@@ -78,7 +79,7 @@ def test_a_layer_that_fails_ends_the_push_and_the_stream_and_nothing_else() -> N
         (graph.ConvTranspose1d("t", 16, 16, kernel=2, stride=2), graph.Conv1d("l", 16, 16, kernel=1))
     )
     layers = (*convolutions, broken)
-    failing, whole = sequence(layers, random_tensors(layers)), sequence(convolutions, random_tensors(convolutions))
+    failing, whole = sequence(layers, tensors_of(layers)), sequence(convolutions, tensors_of(convolutions))
     rows = exact.signal(100_000)[:, np.newaxis]
     expected = run(whole, rows)
     for _ in range(20):
@@ -92,7 +93,7 @@ def test_a_layer_that_fails_ends_the_push_and_the_stream_and_nothing_else() -> N
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_interrupted_push_ends_at_once_and_so_does_its_stream(threads: int) -> None:
-    engine = sequence(DEEP, random_tensors(DEEP))
+    engine = sequence(DEEP, tensors_of(DEEP))
     rows = exact.signal(6_000_000)[:, np.newaxis]  # takes seconds
     stream = engine.encoder()
     interrupt = threading.Timer(0.1, _thread.interrupt_main)
@@ -109,7 +110,7 @@ def test_an_interrupted_push_ends_at_once_and_so_does_its_stream(threads: int) -
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
 @pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_signal_that_is_no_error_is_handled_within_a_push_and_changes_nothing(threads: int) -> None:
-    engine = sequence(DEEP, random_tensors(DEEP))
+    engine = sequence(DEEP, tensors_of(DEEP))
     rows = exact.signal(1_500_000 * threads)[:, np.newaxis]  # takes half a second or more
     expected = run(engine, rows, (), threads)
     handled = []
