@@ -34,7 +34,7 @@ def trainer(torch: Any) -> Callable[..., Any]:
 
 
 def clips(torch: Any, seed: int = 0) -> Any:
-    return torch.from_numpy(np.stack([exact.signal(RATE // 2, seed + i)[:, np.newaxis] for i in range(2)]))
+    return torch.from_numpy(np.stack([exact.signal(RATE // 5, seed + i)[:, np.newaxis] for i in range(2)]))
 
 
 def test_the_average_follows_what_is_trained(trainer: Callable[..., Any], torch: Any) -> None:
