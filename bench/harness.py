@@ -30,18 +30,24 @@ Work = Callable[[], object]
 Lines = Iterator[str]
 
 
-def options(about: str | None, rounds: int | None = None) -> argparse.ArgumentParser:
-    """The options that all benchmarks have."""
+def codec_options(about: str | None) -> argparse.ArgumentParser:
+    """The option that all that is measured codec by codec has."""
     parser = argparse.ArgumentParser(description=(about or "").partition("\n")[0])
-    parser.add_argument(
-        "--rounds", type=int, default=rounds, help=f"how often to measure (default {rounds or 'that of each table'})"
-    )
     parser.add_argument(
         "--codec",
         action="append",
         choices=list_codecs(),
         metavar="NAME",
         help="only this one; may be given several times",
+    )
+    return parser
+
+
+def options(about: str | None, rounds: int | None = None) -> argparse.ArgumentParser:
+    """The options that all tables have."""
+    parser = codec_options(about)
+    parser.add_argument(
+        "--rounds", type=int, default=rounds, help=f"how often to measure (default {rounds or 'that of each table'})"
     )
     return parser
 

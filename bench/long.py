@@ -6,14 +6,13 @@ Random weights, but for Lyra, whose real ones have to be in $WAVCODES_SHARED or 
 One process per codec. All codecs take about six hours for 60 minutes of audio.
 """
 
-import argparse
 import os
 import sys
 import tempfile
 from pathlib import Path
 from statistics import median
 
-from harness import ROOT, machine
+from harness import ROOT, codec_options, machine
 
 from wavcodes import list_codecs
 
@@ -21,17 +20,10 @@ LYRA = Path(os.environ.get("WAVCODES_SHARED", ROOT.parent / "shared")) / "weight
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = codec_options(__doc__)
     parser.add_argument("-o", "--output", type=Path, help="file to write the table to")
     parser.add_argument("--minutes", type=float, nargs=2, default=[1, 60], help="short and long signal (default 1 60)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the engine (default 1)")
-    parser.add_argument(
-        "--codec",
-        action="append",
-        choices=list_codecs(),
-        metavar="NAME",
-        help="only this one; may be given several times",
-    )
     arguments = parser.parse_args()
     import exact
     import long_audio

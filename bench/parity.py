@@ -7,7 +7,6 @@ counts as agreement is in tests/parity.py, for the tests too. Standard error say
 something does not agree.
 """
 
-import argparse
 import os
 import platform
 import sys
@@ -19,9 +18,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from harness import ROOT, codec_options
+
 from wavcodes import list_codecs
 
-ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("WAVCODES_SHARED", ROOT.parent / "shared"))
 SECONDS = {"mimi": 12}  # longer than the 10 seconds that its transformers look back; 10 for all others
 LEAST_EQUAL = 0.999
@@ -70,19 +70,11 @@ class Row:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = codec_options(__doc__)
     parser.add_argument("-o", "--output", type=Path, help="file to write the table to")
     parser.add_argument("--shared", type=Path, default=SHARED, help="real weights ($WAVCODES_SHARED or ../shared)")
     parser.add_argument("--seeds", type=int, default=3, help="sets of random weights per codec (default 3)")
-    parser.add_argument(
-        "--codec",
-        action="append",
-        choices=list_codecs(),
-        metavar="NAME",
-        help="only this one; may be given several times",
-    )
     arguments = parser.parse_args()
-    sys.path[0] = str(ROOT / "tests")  # instead of this folder
     began = time.monotonic()
     rows = [*random_weights(arguments.seeds, arguments.codec), *real_weights(arguments.shared, arguments.codec)]
     if not rows:

@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_case import RATE, SECONDS, coded, sine
-from test_report import unpacked
+from report_case import RATE, SECONDS, coded, sine, unpacked
 
 import wavcodes
 from wavcodes.judge import drawing, evaluation, figures, picture, report

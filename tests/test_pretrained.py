@@ -110,9 +110,9 @@ def test_a_codec_of_segments_needs_their_scales(load: Load) -> None:
     with pytest.raises(InputError, match=r"scales of shape \(batch, segments\) for 2 clips, got \(1, 2\)"):
         codec.decode(tokens, 60_000, scales[:1])
     with pytest.raises(InputError, match="expected scales as an array"):
-        codec.decode(tokens, 60_000, [[1.0], [1.0, 2.0]])  # type: ignore[arg-type]
+        codec.decode(tokens, 60_000, [[1.0], [1.0, 2.0]])
     with pytest.raises(InputError, match=r"expected an integer as num_samples, got 60000\.5"):
-        codec.decode(tokens, 60_000.5, scales)  # type: ignore[arg-type]
+        codec.decode(tokens, 60_000.5, scales)
     with pytest.raises(InputError, match="one scale for each of 2 segments"):
         codec.decode(tokens, 60_000, scales[:, :1])
     with pytest.raises(InputError, match=r"a batch of clips of shape \(B, 2, N\), got \(2, 60000\)"):

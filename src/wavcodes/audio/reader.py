@@ -33,7 +33,7 @@ class AudioReader:
     """An audio file in blocks: WAV, FLAC, OGG, Opus, MP3, AIFF and whatever else libsndfile reads; AAC, M4A, WMA and
     sound in MP4, MKV, WEBM, AVI or FLV through FFmpeg, which decodes them to a temporary file first. So it does with
     those of which libsndfile does not know the length: an MP3 whose first frame does not tell it, unless it guesses
-    right, a FLAC out of a pipe, and several Ogg files in one.
+    right, a FLAC out of a pipe and, through PyAV alone, several Ogg files in one.
 
     A pipe, or a file object in memory, is first copied to a temporary file: the formats need to seek, and libsndfile
     is given a descriptor, for where it calls back into Python, a Ctrl-C is lost. A context manager.

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from .. import registry
 from ..audio import SUFFIXES, AudioReader, StreamResampler, to_channels, to_int16
-from ..containers import ecdc_hermes
 from ..errors import FormatError, InputError
 from ..files import write_all
 from ..legacy import CODECS, LegacyCodec, Scratch
@@ -33,9 +32,7 @@ def compress(arguments: Namespace, report: Report) -> int:
     suffix = _suffix(arguments.output, (*registry.FOR_SUFFIX, *CODECS))
     codec = CODECS.get(suffix) or variables.scripts(suffix, "ENCODEC_ENC", arguments)
     if codec is not None:
-        # What ENCODEC_ENC names gets the bandwidth of an .ecdc, which it writes in one layout.
-        layout = ["format"] if arguments.format == ecdc_hermes.FORMAT.name else []
-        _check_options(codec, arguments, ["bandwidth", *layout] if suffix == ecdc_hermes.FORMAT.suffix else [])
+        _check_options(codec, arguments, variables.passed_on(suffix, arguments))
         return _run(arguments, report, lambda job: _compress(job, codec, suffix, arguments, report))
     variables.fill(suffix, arguments)
 
@@ -60,7 +57,7 @@ def decompress(arguments: Namespace, report: Report) -> int:
 
 
 def _check_options(codec: LegacyCodec, arguments: Namespace, known: Container[str] = ()) -> None:
-    """Refuses the options that only this package's codecs know; those of `known` the program gets, too."""
+    """Refuses the options that only this package's codecs know; of `known` are those that the program does, too."""
     for name in ("lm", "lm_weights", "codec", "weights", "format", "bandwidth"):
         if getattr(arguments, name, None) and name not in known:
             option = name.replace("_", "-")

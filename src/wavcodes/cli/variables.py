@@ -54,6 +54,13 @@ def scripts(suffix: str, variable: str, arguments: Namespace) -> LegacyCodec | N
     return helper("snac", rate, options, options, count)
 
 
+def passed_on(suffix: str, arguments: Namespace) -> set[str]:
+    """Options that what ENCODEC_ENC names can follow: its `.ecdc` has a bandwidth, and one layout."""
+    if suffix != ".ecdc":
+        return set()
+    return {"bandwidth", "format"} if arguments.format == "ecdc-hermes" else {"bandwidth"}
+
+
 def _choose_snac(arguments: Namespace) -> str:
     model, rate = _snac()
     spec = registry.published_in(model)
